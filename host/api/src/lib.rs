@@ -1,0 +1,1 @@
+//! The custom resources of mcsdns and the conversion between Kubernetes objects and domain values

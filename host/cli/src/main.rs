@@ -1,0 +1,2 @@
+//! The `mcsdns` command.
+fn main() {}

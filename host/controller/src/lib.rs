@@ -1,0 +1,1 @@
+//! Watches and writers on real API servers

@@ -1,0 +1,1 @@
+//! The same loop on a directory of manifests, with a DNS preview server
