@@ -8,7 +8,6 @@ use crate::{
     decision::{DecisionInput, InputHash, PolicyRef},
     ids::{ClusterName, ObjectKey},
     plan::Endpoint,
-    reason::Reason,
     status::{DomainStatus, MemberStatus, RecordStatus},
 };
 
@@ -77,8 +76,8 @@ pub enum Effect {
         about: About,
         /// A warning, or just news.
         warning: bool,
-        /// Stable.
-        reason: Reason,
+        /// CamelCase, stable.
+        reason: Arc<str>,
         /// For people.
         note: String,
     },
@@ -100,3 +99,6 @@ pub enum About {
 pub fn endpoint_name(record: &str) -> String {
     format!("service-{record}")
 }
+
+/// Annotation on a DNSEndpoint that hands it over to us.
+pub const ADOPT_ANNOTATION: &str = "multiclusterdns.federation.k8s.io/adopt";

@@ -12,5 +12,6 @@ pub mod ids;
 pub mod index;
 pub mod name;
 pub mod plan;
+pub mod planner;
 pub mod reason;
 pub mod status;

@@ -4,13 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::{
-    decision::ClusterState,
-    facts::Ingress,
-    ids::ClusterName,
-    plan::RecordType,
-    reason::Reason,
-};
+use crate::{decision::ClusterState, facts::Ingress, ids::ClusterName, plan::RecordType, reason::Reason};
 
 /// Value of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

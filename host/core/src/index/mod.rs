@@ -1,12 +1,40 @@
 //! The Index: everything that is known, and what follows from it.
+//!
+//! A pure state machine. Facts go in one by one; each marks the records it touches, and only those are looked at again.
+//! Looking at a record has two depths: *observe* (what is known of the clusters may have changed, the policies may have
+//! to be asked) and *plan* (only what is published, or who has which name, changed).
 
-use std::sync::Arc;
+mod claims;
+mod explain;
+mod fleet;
+mod flow;
+mod hosts;
+mod learn;
+mod observe;
+mod record;
+mod report;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
+use self::{
+    claims::Claims,
+    fleet::{Cluster, Location},
+    hosts::Hosts,
+    record::{DomainEntry, Entry},
+};
 use crate::{
-    decision::PolicyRef, effect::Effect, explain::Explanation, facts::Fact, ids::ObjectKey, name::TxtAffix,
-    plan::Endpoint, status::RecordStatus,
+    decision::{Places, PolicyRef},
+    effect::Effect,
+    facts::{Fact, Published},
+    ids::{ClusterName, ObjectKey},
+    name::TxtAffix,
+    plan::Endpoint,
+    status::RecordStatus,
 };
 
 /// What the operator set for the whole controller.
@@ -24,6 +52,9 @@ pub struct Settings {
     pub min_ttl: u32,
     /// See `min_ttl`.
     pub max_ttl: u32,
+    /// How long a cluster that was just added may take to be read before records speak of it. Its last known state
+    /// counts meanwhile, so nothing but words depends on it.
+    pub starting_seconds: i64,
 }
 
 impl Default for Settings {
@@ -32,58 +63,146 @@ impl Default for Settings {
             grace_seconds: Some(300),
             txt_affix: TxtAffix::default(),
             max_names: 1000,
-            max_targets: 1000,
+            max_targets: 4000,
             min_ttl: 1,
-            max_ttl: 2_147_483_647,
+            max_ttl: crate::guard::MAX_TTL,
+            starting_seconds: 15,
         }
     }
+}
+
+/// How deep a record must be looked at again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Depth {
+    Plan,
+    Observe,
+}
+
+#[derive(Debug, Default)]
+struct Synced {
+    records: bool,
+    domains: bool,
+    members: bool,
+    published: bool,
 }
 
 /// Everything that is known, and what follows from it.
 #[derive(Debug)]
 pub struct Index {
     settings: Settings,
+    now: Timestamp,
+    leading: bool,
+    synced: Synced,
+    default_policies: PolicyRef,
+    domain_policies: HashMap<Arc<str>, PolicyRef>,
+    domains: BTreeMap<Arc<str>, DomainEntry>,
+    clusters: BTreeMap<ClusterName, Cluster>,
+    /// Locations that records remember of clusters nobody else remembers.
+    remembered: HashMap<ClusterName, Location>,
+    places: Arc<Places>,
+    records: BTreeMap<ObjectKey, Entry>,
+    by_domain: HashMap<Arc<str>, BTreeSet<ObjectKey>>,
+    published: HashMap<ObjectKey, Published>,
+    /// DNSEndpoints (by uid) whose deletion was sent to the writer.
+    deleting: HashSet<(ObjectKey, Arc<str>)>,
+    claims: Claims,
+    hosts: Hosts,
+    wakes: BTreeSet<(Timestamp, ObjectKey)>,
+    wake_sent: Option<Timestamp>,
+    member_wake: Option<Timestamp>,
+    dirty: BTreeMap<ObjectKey, Depth>,
 }
 
 impl Index {
-    /// An Index that knows nothing yet. `policies` decide for every Domain until [`Fact::Policies`] says otherwise.
+    /// An Index that knows nothing yet and may write. `policies` decide for every Domain until
+    /// [`Fact::Policies`] says otherwise.
     #[must_use]
-    pub fn new(settings: Settings, _policies: PolicyRef, _now: Timestamp) -> Self {
-        Self { settings }
+    pub fn new(settings: Settings, policies: PolicyRef, now: Timestamp) -> Self {
+        Self {
+            settings,
+            now,
+            leading: true,
+            synced: Synced::default(),
+            default_policies: policies,
+            domain_policies: HashMap::new(),
+            domains: BTreeMap::new(),
+            clusters: BTreeMap::new(),
+            remembered: HashMap::new(),
+            places: Arc::new(Places::default()),
+            records: BTreeMap::new(),
+            by_domain: HashMap::new(),
+            published: HashMap::new(),
+            deleting: HashSet::new(),
+            claims: Claims::default(),
+            hosts: Hosts::default(),
+            wakes: BTreeSet::new(),
+            wake_sent: None,
+            member_wake: None,
+            dirty: BTreeMap::new(),
+        }
     }
 
     /// Learns one fact; what is to be done is appended to `out`.
-    pub fn apply(&mut self, _fact: Fact, _out: &mut Vec<Effect>) {
-        let _ = &self.settings;
+    pub fn apply(&mut self, fact: Fact, out: &mut Vec<Effect>) {
+        self.learn(fact, out);
+        self.flush(out);
+    }
+
+    /// Learns many facts and looks at each record they touch once.
+    pub fn apply_all(&mut self, facts: impl IntoIterator<Item = Fact>, out: &mut Vec<Effect>) {
+        for fact in facts {
+            self.learn(fact, out);
+        }
+        self.flush(out);
     }
 
     /// Whether Records, Domains, Members and Published have all been told for the first time. Nothing is decided before.
     #[must_use]
-    pub fn host_synced(&self) -> bool {
-        false
+    pub const fn host_synced(&self) -> bool {
+        self.synced.records && self.synced.domains && self.synced.members && self.synced.published
     }
 
     /// Names of the records, sorted.
     #[must_use]
     pub fn records(&self) -> Vec<ObjectKey> {
-        Vec::new()
+        self.records.keys().cloned().collect()
+    }
+
+    /// Names of the member clusters with whether each has been read, sorted.
+    #[must_use]
+    pub fn members(&self) -> Vec<(ClusterName, bool)> {
+        self.clusters.iter().map(|(name, cluster)| (name.clone(), cluster.synced())).collect()
     }
 
     /// What the DNSEndpoint of a record should say now; empty: there should be none.
     #[must_use]
-    pub fn endpoints(&self, _record: &ObjectKey) -> Arc<[Endpoint]> {
-        Arc::new([])
+    pub fn endpoints(&self, record: &ObjectKey) -> Arc<[Endpoint]> {
+        self.records.get(record).map_or_else(|| Arc::new([]) as Arc<[Endpoint]>, |entry| self.base(record, entry))
     }
 
     /// What the status of a record should say now.
     #[must_use]
-    pub fn status(&self, _record: &ObjectKey) -> Option<Arc<RecordStatus>> {
-        None
+    pub fn status(&self, record: &ObjectKey) -> Option<Arc<RecordStatus>> {
+        self.records.get(record)?.status.clone()
     }
 
-    /// Everything that can be told about a record.
+    /// Whether a record waits for its policies.
     #[must_use]
-    pub fn explain(&self, _record: &ObjectKey) -> Option<Explanation> {
-        None
+    pub fn is_pending(&self, record: &ObjectKey) -> bool {
+        self.records.get(record).is_some_and(|entry| entry.asked.is_some())
+    }
+
+    fn touch(&mut self, record: &ObjectKey, depth: Depth) {
+        if self.records.contains_key(record) {
+            let known = self.dirty.entry(record.clone()).or_insert(depth);
+            *known = (*known).max(depth);
+        }
+    }
+
+    fn touch_all(&mut self, depth: Depth) {
+        for key in self.records.keys() {
+            let known = self.dirty.entry(key.clone()).or_insert(depth);
+            *known = (*known).max(depth);
+        }
     }
 }

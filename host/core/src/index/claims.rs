@@ -1,0 +1,116 @@
+//! Who has which name. One owner per name across all records: the oldest that wants it.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+
+use crate::ids::ObjectKey;
+
+/// Older first; equal ages by namespace and name, so that every replica and every order of events agrees.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    pub(super) created: Option<Timestamp>,
+    pub(super) record: ObjectKey,
+}
+
+/// Nearly every name is wanted by one record only.
+#[derive(Debug)]
+enum Claimants {
+    One(Rank),
+    Many(BTreeSet<Rank>),
+}
+
+impl Claimants {
+    fn oldest(&self) -> Option<&Rank> {
+        match self {
+            Self::One(rank) => Some(rank),
+            Self::Many(ranks) => ranks.first(),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    by_name: HashMap<Arc<str>, Claimants>,
+}
+
+impl Claims {
+    /// The oldest record that wants a name.
+    pub(super) fn owner(&self, name: &str) -> Option<&ObjectKey> {
+        self.by_name.get(name).and_then(Claimants::oldest).map(|rank| &rank.record)
+    }
+
+    /// Adds a claim; the other records that want the name go to `affected`.
+    pub(super) fn add(&mut self, name: &Arc<str>, rank: &Rank, affected: &mut BTreeSet<ObjectKey>) {
+        match self.by_name.get_mut(name) {
+            None => {
+                self.by_name.insert(Arc::clone(name), Claimants::One(rank.clone()));
+            }
+            Some(Claimants::One(other)) => {
+                if other == rank {
+                    return;
+                }
+                affected.insert(other.record.clone());
+                let many = BTreeSet::from([other.clone(), rank.clone()]);
+                self.by_name.insert(Arc::clone(name), Claimants::Many(many));
+            }
+            Some(Claimants::Many(ranks)) => {
+                if ranks.insert(rank.clone()) {
+                    affected.extend(ranks.iter().filter(|other| *other != rank).map(|other| other.record.clone()));
+                }
+            }
+        }
+    }
+
+    /// Removes a claim; the other records that want the name go to `affected`.
+    pub(super) fn remove(&mut self, name: &Arc<str>, rank: &Rank, affected: &mut BTreeSet<ObjectKey>) {
+        match self.by_name.get_mut(name) {
+            None => {}
+            Some(Claimants::One(other)) if other == rank => {
+                self.by_name.remove(name);
+            }
+            Some(Claimants::One(_)) => {}
+            Some(Claimants::Many(ranks)) => {
+                if ranks.remove(rank) {
+                    affected.extend(ranks.iter().map(|other| other.record.clone()));
+                }
+                if ranks.len() < 2 {
+                    match ranks.pop_first() {
+                        Some(last) => self.by_name.insert(Arc::clone(name), Claimants::One(last)),
+                        None => self.by_name.remove(name),
+                    };
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rank(seconds: i64, name: &str) -> Rank {
+        Rank { created: Timestamp::from_second(seconds).ok(), record: ObjectKey::new("ns", name) }
+    }
+
+    #[test]
+    fn the_older_record_keeps_the_name_whatever_the_order() {
+        let name: Arc<str> = "a.example.com".into();
+        let (old, young) = (rank(1, "z"), rank(2, "a"));
+        for order in [[&old, &young], [&young, &old]] {
+            let (mut claims, mut affected) = (Claims::default(), BTreeSet::new());
+            for rank in order {
+                claims.add(&name, rank, &mut affected);
+            }
+            assert_eq!(claims.owner(&name), Some(&old.record));
+            assert_eq!(affected.len(), 1);
+            claims.remove(&name, &old, &mut affected);
+            assert_eq!(claims.owner(&name), Some(&young.record));
+            claims.remove(&name, &young, &mut affected);
+            assert_eq!(claims.owner(&name), None);
+        }
+    }
+}

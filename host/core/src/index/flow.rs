@@ -1,0 +1,477 @@
+//! From what is known of a record to what should be done about it.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Depth, Index,
+    claims::Rank,
+    observe::{self, Observation, View},
+    record::{DomainView, Entry, Question, Standing, Verdict, check_spec, object_key},
+};
+use crate::{
+    decision::{self, ClusterState, DecisionInput, InputHash, Needs, PolicyRef, Subject},
+    effect::Effect,
+    facts::{Ingress, Owner, RecordSpec, WhenEmpty},
+    ids::ObjectKey,
+    plan::Endpoint,
+    planner::{self, Context},
+    reason::Reason,
+};
+
+impl Index {
+    /// Looks at every touched record; planning one may touch others that want the same names.
+    pub(super) fn flush(&mut self, out: &mut Vec<Effect>) {
+        if !self.host_synced() {
+            return;
+        }
+        while let Some((key, depth)) = self.dirty.pop_first() {
+            if depth == Depth::Observe {
+                self.observe(&key, out);
+            }
+            self.replan(&key, out);
+        }
+        self.wake(out);
+    }
+
+    /// What counts as published: what we want published, or else what was found.
+    pub(super) fn base(&self, key: &ObjectKey, entry: &Entry) -> Arc<[Endpoint]> {
+        if let Some(desired) = &entry.desired {
+            return Arc::clone(desired);
+        }
+        match self.published.get(&object_key(key)) {
+            Some(published) if !matches!(published.owner, Owner::Foreign(_)) => Arc::clone(&published.endpoints),
+            _ => Arc::new([]),
+        }
+    }
+
+    /// Looks at the clusters and asks the policies if anything they are told has changed.
+    fn observe(&mut self, key: &ObjectKey, out: &mut Vec<Effect>) {
+        let Some(entry) = self.records.get(key) else {
+            return;
+        };
+        let (spec, domain) = match self.usable(entry) {
+            Ok(usable) => usable,
+            Err((reason, message)) => {
+                if let Some(entry) = self.records.get_mut(key) {
+                    entry.standing = Standing::Held(reason, message);
+                    entry.asked = None;
+                }
+                return;
+            }
+        };
+        let view = View {
+            record: key,
+            spec,
+            hosts: &self.hosts,
+            now: self.now,
+            grace_seconds: domain.grace_seconds.unwrap_or(self.settings.grace_seconds),
+            starting_seconds: self.settings.starting_seconds,
+        };
+        let observations: Vec<Observation> = self
+            .clusters
+            .iter()
+            .map(|(name, cluster)| {
+                let before = entry.memory.binary_search_by(|before| before.cluster.cmp(name)).ok();
+                let before = before.and_then(|i| entry.memory.get(i));
+                observe::observe(&view, name, cluster, before)
+            })
+            .collect();
+        let hosts: BTreeSet<Arc<str>> = observations
+            .iter()
+            .flat_map(|observation| observation.ingress.iter())
+            .filter_map(|ingress| match ingress {
+                Ingress::HostName(name) => Some(Arc::clone(name)),
+                Ingress::Ip(_) => None,
+            })
+            .collect();
+        let frozen = observations.iter().all(|observation| observation.state == ClusterState::Unreachable);
+        let policies = self.domain_policies.get(&spec.domain_ref).unwrap_or(&self.default_policies).clone();
+        let domain_ref = Arc::clone(&spec.domain_ref);
+        let input = (!frozen).then(|| self.question(key, entry, spec, &domain, &observations, &policies.needs));
+
+        let now = self.now;
+        let Some(entry) = self.records.get_mut(key) else {
+            return;
+        };
+        let old_hosts = std::mem::replace(&mut entry.hosts, hosts);
+        let new_hosts = entry.hosts.clone();
+        entry.memory = observations.iter().map(Observation::to_status).collect();
+        entry.observations = observations;
+        match input {
+            None => {
+                entry.asked = None;
+                entry.standing = Standing::Held(
+                    if entry.observations.is_empty() { Reason::Kept } else { Reason::Frozen },
+                    if entry.observations.is_empty() {
+                        "there are no member clusters".to_owned()
+                    } else {
+                        "no member cluster can be seen".to_owned()
+                    },
+                );
+            }
+            Some(input) => {
+                if matches!(entry.standing, Standing::Held(..)) {
+                    entry.standing = Standing::Pending;
+                }
+                let due = entry.ask_again.is_some_and(|at| at <= now);
+                let is_same = |question: &Question| question.policies == policies && *question.input == input;
+                if entry.asked.as_ref().is_some_and(is_same) {
+                    // On its way.
+                } else if !due && entry.answered.as_ref().is_some_and(|(question, _)| is_same(question)) {
+                    entry.asked = None;
+                } else {
+                    entry.ask_again = None;
+                    ask(key, entry, input, policies, domain_ref, now, out);
+                }
+            }
+        }
+        self.hosts.set_users(key, &old_hosts, &new_hosts, out);
+    }
+
+    /// The specification and Domain of a record, or what stands in the way.
+    fn usable<'a>(&'a self, entry: &'a Entry) -> Result<(&'a RecordSpec, DomainView), (Reason, String)> {
+        if let Err(malformed) = &entry.record.spec {
+            return Err((Reason::Malformed, malformed.message.clone()));
+        }
+        let spec = entry.spec.as_ref().ok_or_else(|| (Reason::Malformed, "the record could not be read".to_owned()))?;
+        check_spec(spec).map_err(|message| (Reason::InvalidSpec, message))?;
+        let Some(domain) = self.domains.get(&spec.domain_ref) else {
+            let message = format!(
+                "Domain {} does not exist; create it in the namespace of the controller or change spec.domainRef",
+                spec.domain_ref
+            );
+            return Err((Reason::DomainNotFound, message));
+        };
+        match (&domain.view, &domain.problem) {
+            (Some(view), _) => Ok((spec, view.clone())),
+            (None, Some((_, message))) => Err((Reason::DomainInvalid, message.clone())),
+            (None, None) => Err((Reason::DomainInvalid, format!("Domain {} is not usable", spec.domain_ref))),
+        }
+    }
+
+    fn question(
+        &self,
+        key: &ObjectKey,
+        entry: &Entry,
+        spec: &RecordSpec,
+        domain: &DomainView,
+        observations: &[Observation],
+        needs: &Needs,
+    ) -> DecisionInput {
+        let lower = |text: &Option<Arc<str>>| {
+            text.as_ref().filter(|text| !text.is_empty()).map(|text| {
+                if text.bytes().any(|b| b.is_ascii_uppercase()) {
+                    text.to_ascii_lowercase().into()
+                } else {
+                    Arc::clone(text)
+                }
+            })
+        };
+        let annotations = needs
+            .annotations
+            .iter()
+            .filter_map(|key| entry.record.annotations.iter().find(|(known, _)| **known == **key).cloned())
+            .collect();
+        let clusters = self
+            .clusters
+            .values()
+            .zip(observations)
+            .map(|(cluster, observation)| decision::Cluster {
+                name: Arc::clone(&observation.cluster.0),
+                region: cluster.region_index,
+                zones: cluster.zone_indexes.clone(),
+                labels: needs
+                    .cluster_labels
+                    .iter()
+                    .zip(0..)
+                    .filter_map(|(key, i)| {
+                        let (_, value) = cluster.member.labels.iter().find(|(known, _)| **known == **key)?;
+                        Some((i, Arc::clone(value)))
+                    })
+                    .collect(),
+                state: observation.state,
+                state_for_seconds: None,
+                // The number itself is nobody's business unless it decides something: rollouts change it all the time.
+                ready_endpoints: if needs.state_age { observation.ready } else { observation.ready.min(1) },
+                addresses: observation.addresses.clone(),
+            })
+            .collect();
+        DecisionInput {
+            subject: Subject {
+                service: Arc::clone(&key.name),
+                namespace: Arc::clone(&key.namespace),
+                federation: Arc::clone(&spec.domain_ref),
+                domain: Arc::clone(&domain.zone),
+                external_name: lower(&spec.external_name),
+                dns_prefix: lower(&spec.dns_prefix),
+                record_ttl: spec.record_ttl.and_then(|ttl| u32::try_from(ttl).ok()).filter(|ttl| *ttl > 0),
+                annotations,
+            },
+            places: Arc::clone(&self.places),
+            clusters,
+        }
+    }
+
+    /// Works out what should be published and sends what differs from what is.
+    fn replan(&mut self, key: &ObjectKey, out: &mut Vec<Effect>) {
+        let Some(entry) = self.records.get(key) else {
+            return;
+        };
+        let base = self.base(key, entry);
+        let decided = match (&entry.standing, &entry.answered) {
+            (Standing::Held(..), _) => None,
+            (_, Some((question, Verdict::Answer(checked)))) if entry.asked.is_none() => {
+                let rank = &entry.rank;
+                let taken_by = |name: &str| self.older_owner(name, rank);
+                let accounted = accounted(&entry.observations);
+                let mut bounded = Arc::clone(checked);
+                self.clamp(&mut bounded, &question.input.subject.federation);
+                let context = Context {
+                    published: &base,
+                    affix: self.settings.txt_affix,
+                    taken_by: &taken_by,
+                    accounted: accounted.as_ref(),
+                };
+                let plan = planner::plan(&bounded, &context);
+                let standing = self.standing(entry, &plan, &base);
+                Some((plan, standing))
+            }
+            _ => None,
+        };
+        let Some(entry) = self.records.get_mut(key) else {
+            return;
+        };
+        if let Some((plan, standing)) = decided {
+            let endpoints = match standing {
+                Standing::Kept(_) => Arc::clone(&base),
+                Standing::Pending | Standing::Held(..) | Standing::Planned | Standing::Withdrawn(_) => {
+                    if *plan.endpoints == *base { Arc::clone(&base) } else { Arc::clone(&plan.endpoints) }
+                }
+            };
+            entry.desired = Some(endpoints);
+            entry.plan = plan;
+            entry.standing = standing;
+        }
+        self.claim(key);
+        self.send(key, out);
+        self.report(key, out);
+        self.schedule(key);
+    }
+
+    /// The older record that has a name, if any.
+    fn older_owner(&self, name: &str, rank: &Rank) -> Option<ObjectKey> {
+        let owner = self.claims.owner(name)?;
+        if *owner == rank.record {
+            return None;
+        }
+        let other = self.records.get(owner)?;
+        (other.rank < *rank).then(|| owner.clone())
+    }
+
+    /// Brings TTLs within the bounds of the Domain.
+    fn clamp(&self, checked: &mut Arc<crate::guard::Checked>, domain: &str) {
+        let Some(view) = self.domains.get(domain).and_then(|domain| domain.view.as_ref()) else {
+            return;
+        };
+        let (min, max) = (view.min_ttl.unwrap_or(0), view.max_ttl.unwrap_or(u32::MAX));
+        if checked.names.iter().all(|name| (min..=max).contains(&name.ttl)) {
+            return;
+        }
+        for name in &mut Arc::make_mut(checked).names {
+            name.ttl = name.ttl.max(min).min(max);
+        }
+    }
+
+    /// An empty plan needs a reason, or what is published stays.
+    fn standing(&self, entry: &Entry, plan: &planner::Plan, base: &[Endpoint]) -> Standing {
+        if !plan.endpoints.is_empty() || base.is_empty() {
+            return Standing::Planned;
+        }
+        let all = &entry.observations;
+        let rule = plan.withheld.iter().find(|withheld| &*withheld.reason != Reason::NameConflict.as_str());
+        if let Some(withheld) = rule {
+            return Standing::Kept(format!("the names that are wanted now are refused: {}", withheld.message));
+        }
+        if !plan.withheld.is_empty() {
+            return Standing::Withdrawn("an older record has the names".to_owned());
+        }
+        if all.iter().any(|observation| !observation.addresses.is_empty()) {
+            return Standing::Withdrawn("the policy publishes nothing although clusters serve".to_owned());
+        }
+        if all.iter().any(|observation| observation.blind) {
+            return Standing::Kept(
+                "nothing serves in the clusters that can be seen, and others are unknown".to_owned(),
+            );
+        }
+        let when_empty = entry
+            .spec
+            .as_ref()
+            .and_then(|spec| self.domains.get(&spec.domain_ref))
+            .and_then(|domain| domain.view.as_ref())
+            .map(|view| view.when_empty)
+            .unwrap_or_default();
+        if when_empty == WhenEmpty::Withdraw {
+            return Standing::Withdrawn("nothing serves anywhere, and the Domain says whenEmpty: withdraw".to_owned());
+        }
+        // Unreachable clusters whose last known addresses have expired may still serve: they are the only ones that can.
+        let lost = all.iter().find(|o| o.state == ClusterState::Unreachable && !o.ingress.is_empty());
+        if let Some(lost) = lost {
+            return Standing::Kept(format!("nothing else serves, and cluster {} cannot be seen", lost.cluster));
+        }
+        if all.iter().all(|o| matches!(o.state, ClusterState::NoService | ClusterState::Unreachable)) {
+            return Standing::Withdrawn("no reachable cluster has the Service any more".to_owned());
+        }
+        Standing::Kept("no cluster has ready endpoints with an address (whenEmpty: keep)".to_owned())
+    }
+
+    /// Claims the names that are wanted and those that are published.
+    fn claim(&mut self, key: &ObjectKey) {
+        let Some(entry) = self.records.get(key) else {
+            return;
+        };
+        let base = self.base(key, entry);
+        let mut names: Vec<Arc<str>> = base.iter().map(|endpoint| Arc::clone(&endpoint.dns_name)).collect();
+        if let Some((_, Verdict::Answer(checked))) = &entry.answered {
+            names.extend(checked.names.iter().filter(|n| n.refused.is_none()).map(|name| Arc::clone(&name.fqdn)));
+        }
+        names.sort_unstable();
+        names.dedup();
+        let rank = Rank { created: entry.record.meta.created, record: key.clone() };
+        if names == entry.claims && rank == entry.rank {
+            return;
+        }
+        let Some(entry) = self.records.get_mut(key) else {
+            return;
+        };
+        let old_rank = std::mem::replace(&mut entry.rank, rank.clone());
+        let old = std::mem::replace(&mut entry.claims, names.clone());
+        let mut affected = BTreeSet::new();
+        for name in old.iter().filter(|name| old_rank != rank || names.binary_search(name).is_err()) {
+            self.claims.remove(name, &old_rank, &mut affected);
+        }
+        for name in names.iter().filter(|name| old_rank != rank || old.binary_search(name).is_err()) {
+            self.claims.add(name, &rank, &mut affected);
+        }
+        for other in affected {
+            if other != *key {
+                self.touch(&other, Depth::Plan);
+            }
+        }
+    }
+
+    /// Sends what differs from what is observed, once.
+    fn send(&mut self, key: &ObjectKey, out: &mut Vec<Effect>) {
+        let object = object_key(key);
+        let published = self.published.get(&object);
+        let Some(entry) = self.records.get_mut(key) else {
+            return;
+        };
+        let Some(desired) = entry.desired.clone() else {
+            return;
+        };
+        if !self.leading {
+            return;
+        }
+        if let Some(published) = published {
+            if matches!(published.owner, Owner::Foreign(_)) {
+                return;
+            }
+            if desired.is_empty() || entry.record.meta.deleting {
+                if matches!(published.owner, Owner::Record { .. }) {
+                    let uid = Arc::clone(&published.uid);
+                    if self.deleting.insert((object.clone(), Arc::clone(&uid))) {
+                        entry.sent = None;
+                        out.push(Effect::DeleteEndpoints { object, uid });
+                    }
+                }
+                return;
+            }
+            let owner_in_order = matches!(&published.owner, Owner::Record { uid, .. } if *uid == entry.record.meta.uid);
+            if published.endpoints == desired && published.metadata_in_order && owner_in_order {
+                entry.sent = None;
+                return;
+            }
+        } else if desired.is_empty() || entry.record.meta.deleting {
+            return;
+        }
+        if entry.sent.as_ref() == Some(&desired) {
+            return;
+        }
+        entry.sent = Some(Arc::clone(&desired));
+        if let Some(published) = published {
+            // A deletion that is still under way would take the new object with it.
+            self.deleting.remove(&(object, Arc::clone(&published.uid)));
+        }
+        let uid = Arc::clone(&entry.record.meta.uid);
+        out.push(Effect::ApplyEndpoints { record: key.clone(), uid, endpoints: desired });
+    }
+
+    /// Notes when to look at the record again without news.
+    fn schedule(&mut self, key: &ObjectKey) {
+        let starting = self
+            .clusters
+            .values()
+            .filter(|cluster| cluster.starting(self.now, self.settings.starting_seconds))
+            .filter_map(|c| c.added.checked_add(SignedDuration::from_secs(self.settings.starting_seconds)).ok())
+            .min();
+        let Some(entry) = self.records.get_mut(key) else {
+            return;
+        };
+        let expiry = entry.observations.iter().filter_map(|observation| observation.expires).min();
+        let next: Option<Timestamp> =
+            [expiry, entry.ask_again, starting].into_iter().flatten().filter(|at| *at > self.now).min();
+        if next == entry.wake {
+            return;
+        }
+        if let Some(old) = std::mem::replace(&mut entry.wake, next) {
+            self.wakes.remove(&(old, key.clone()));
+        }
+        if let Some(next) = next {
+            self.wakes.insert((next, key.clone()));
+        }
+    }
+
+    fn wake(&mut self, out: &mut Vec<Effect>) {
+        let next = [self.wakes.first().map(|(at, _)| *at), self.member_wake].into_iter().flatten().min();
+        if next.is_some() && next != self.wake_sent {
+            out.extend(next.map(Effect::WakeAt));
+        }
+        self.wake_sent = next;
+    }
+}
+
+fn ask(
+    key: &ObjectKey,
+    entry: &mut Entry,
+    input: DecisionInput,
+    policies: PolicyRef,
+    domain: Arc<str>,
+    now: Timestamp,
+    out: &mut Vec<Effect>,
+) {
+    let hash: InputHash = input.hash(&policies.id);
+    let bare = Arc::new(input);
+    let mut asked = Arc::clone(&bare);
+    if policies.needs.state_age {
+        for (cluster, observation) in Arc::make_mut(&mut asked).clusters.iter_mut().zip(&entry.observations) {
+            let age = now.as_second().saturating_sub(observation.since.as_second()).max(0);
+            cluster.state_for_seconds = Some(u32::try_from(age).unwrap_or(u32::MAX));
+        }
+    }
+    entry.asked = Some(Question { hash, input: bare, policies: policies.clone() });
+    out.push(Effect::Decide { record: key.clone(), hash, policies, domain, input: asked });
+}
+
+/// While a cluster is unknown: every address that the others have or had.
+fn accounted(observations: &[Observation]) -> Option<HashSet<IpAddr>> {
+    observations
+        .iter()
+        .any(|observation| observation.blind)
+        .then(|| observations.iter().filter(|o| !o.blind).flat_map(|o| o.accounted.iter().copied()).collect())
+}

@@ -1,0 +1,228 @@
+//! What is kept for one record.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use jiff::Timestamp;
+
+use super::{claims::Rank, observe::Observation};
+use crate::{
+    decision::{DecisionInput, InputHash, PolicyFailure, PolicyRef},
+    effect::endpoint_name,
+    facts::{Domain, DomainSpec, Malformed, Record, RecordSpec, WhenEmpty},
+    guard::{Checked, MAX_TTL, Violation},
+    ids::ObjectKey,
+    name,
+    plan::Endpoint,
+    planner::Plan,
+    reason::Reason,
+    status::{ClusterDns, RecordStatus},
+};
+
+/// A question that was put to the policies.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    pub(super) hash: InputHash,
+    /// Without ages: they change by themselves and are no reason to ask again.
+    pub(super) input: Arc<DecisionInput>,
+    pub(super) policies: PolicyRef,
+}
+
+/// What the policies said.
+#[derive(Clone, Debug)]
+pub(super) enum Verdict {
+    /// Checked against the input of the question.
+    Answer(Arc<Checked>),
+    /// There was none.
+    Failed(PolicyFailure),
+    /// There was one that broke a rule.
+    Violated(Violation),
+}
+
+/// How it was decided what should be published.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum Standing {
+    /// The policies have not answered yet; what is published stays.
+    #[default]
+    Pending,
+    /// Something stands in the way; what is published stays.
+    Held(Reason, String),
+    /// As planned.
+    Planned,
+    /// Nothing serves, and what was published stays.
+    Kept(String),
+    /// Everything was withdrawn, rightly.
+    Withdrawn(String),
+}
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) record: Record,
+    /// Last specification that could be understood.
+    pub(super) spec: Option<RecordSpec>,
+    /// Last observation of every cluster; starts from the record's status.
+    pub(super) memory: Vec<ClusterDns>,
+    pub(super) observations: Vec<Observation>,
+    /// Asked and not answered yet.
+    pub(super) asked: Option<Question>,
+    /// The last question that was answered, and the answer.
+    pub(super) answered: Option<(Question, Verdict)>,
+    /// Failures in a row.
+    pub(super) failures: u32,
+    pub(super) standing: Standing,
+    pub(super) plan: Plan,
+    /// What the DNSEndpoint should say; `None` while that is whatever it says.
+    pub(super) desired: Option<Arc<[Endpoint]>>,
+    /// Sent to the writer and not observed yet.
+    pub(super) sent: Option<Arc<[Endpoint]>>,
+    pub(super) status: Option<Arc<RecordStatus>>,
+    pub(super) status_sent: Option<Arc<RecordStatus>>,
+    /// Claimed names, sorted.
+    pub(super) claims: Vec<Arc<str>>,
+    pub(super) rank: Rank,
+    pub(super) hosts: BTreeSet<Arc<str>>,
+    pub(super) write_failed: Option<String>,
+    /// When to look again without any news.
+    pub(super) wake: Option<Timestamp>,
+    /// Ask the policies again at that time, even if nothing changed.
+    pub(super) ask_again: Option<Timestamp>,
+}
+
+impl Entry {
+    pub(super) fn new(key: &ObjectKey, record: Record) -> Self {
+        let mut memory = record.status.as_ref().map(|status| status.dns.clone()).unwrap_or_default();
+        memory.sort_by(|a, b| a.cluster.cmp(&b.cluster));
+        Self {
+            spec: record.spec.as_ref().ok().cloned(),
+            memory,
+            observations: Vec::new(),
+            asked: None,
+            answered: None,
+            failures: 0,
+            standing: Standing::Pending,
+            plan: Plan::default(),
+            desired: None,
+            sent: None,
+            status: None,
+            status_sent: None,
+            claims: Vec::new(),
+            rank: Rank { created: record.meta.created, record: key.clone() },
+            hosts: BTreeSet::new(),
+            write_failed: None,
+            wake: None,
+            ask_again: None,
+            record,
+        }
+    }
+}
+
+/// Key of the DNSEndpoint of a record.
+pub(super) fn object_key(record: &ObjectKey) -> ObjectKey {
+    ObjectKey { namespace: Arc::clone(&record.namespace), name: endpoint_name(&record.name).into() }
+}
+
+/// A Domain in usable form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DomainView {
+    pub(super) zone: Arc<str>,
+    pub(super) when_empty: WhenEmpty,
+    /// `Some(None)`: for ever.
+    pub(super) grace_seconds: Option<Option<u32>>,
+    pub(super) min_ttl: Option<u32>,
+    pub(super) max_ttl: Option<u32>,
+}
+
+#[derive(Debug)]
+pub(super) struct DomainEntry {
+    pub(super) domain: Domain,
+    /// The last usable content.
+    pub(super) view: Option<DomainView>,
+    pub(super) problem: Option<(Reason, String)>,
+    pub(super) status_sent: Option<Arc<crate::status::DomainStatus>>,
+}
+
+impl DomainEntry {
+    pub(super) fn new(name: &str, domain: Domain, before: Option<Self>) -> Self {
+        let (view, problem) = match &domain.spec {
+            Err(Malformed { message }) => (None, Some((Reason::Malformed, format!("Domain {name}: {message}")))),
+            Ok(spec) => match check_domain(spec) {
+                Ok(view) => (Some(view), None),
+                Err(message) => (None, Some((Reason::DomainInvalid, format!("Domain {name}: {message}")))),
+            },
+        };
+        let (old_view, status_sent) = before.map_or((None, None), |before| (before.view, before.status_sent));
+        // A Domain that was usable and is edited into nonsense keeps working as before.
+        Self { view: view.or(old_view), domain, problem, status_sent }
+    }
+}
+
+fn check_domain(spec: &DomainSpec) -> Result<DomainView, String> {
+    let zone = name::normalise(&spec.domain);
+    name::check_name(&zone).map_err(|error| format!("domain `{}`: {error}", spec.domain))?;
+    let ttl = |field: &str, value: Option<i64>| match value {
+        None => Ok(None),
+        Some(value) => u32::try_from(value)
+            .ok()
+            .filter(|ttl| (1..=MAX_TTL).contains(ttl))
+            .map(Some)
+            .ok_or_else(|| format!("{field} is {value}; a TTL is 1 to {MAX_TTL} seconds")),
+    };
+    let (min_ttl, max_ttl) = (ttl("minTTL", spec.min_ttl)?, ttl("maxTTL", spec.max_ttl)?);
+    if let (Some(min), Some(max)) = (min_ttl, max_ttl)
+        && min > max
+    {
+        return Err(format!("minTTL {min} is greater than maxTTL {max}"));
+    }
+    let grace_seconds = match spec.unreachable_grace_seconds {
+        None => None,
+        Some(seconds) if seconds < 0 => Some(None),
+        Some(seconds) => Some(Some(u32::try_from(seconds).unwrap_or(u32::MAX))),
+    };
+    Ok(DomainView { zone: zone.into(), when_empty: spec.when_empty, grace_seconds, min_ttl, max_ttl })
+}
+
+/// What no schema has checked where there is no API server.
+pub(super) fn check_spec(spec: &RecordSpec) -> Result<(), String> {
+    if spec.domain_ref.is_empty() {
+        return Err("spec.domainRef is empty; name a Domain".to_owned());
+    }
+    if let Some(ttl) = spec.record_ttl
+        && !(0..=i64::from(MAX_TTL)).contains(&ttl)
+    {
+        return Err(format!("spec.recordTTL is {ttl}; it must be 0 (default) to {MAX_TTL} seconds"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(domain: &str) -> DomainSpec {
+        DomainSpec { domain: domain.into(), ..DomainSpec::default() }
+    }
+
+    #[test]
+    fn domains_are_normalised() {
+        assert_eq!(&*check_domain(&spec("Example.COM.")).unwrap().zone, "example.com");
+        for bad in ["", ".", "a..b", "-a.com", "a b.com"] {
+            assert!(check_domain(&spec(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn bounds_of_a_domain() {
+        let domain = DomainSpec { min_ttl: Some(60), max_ttl: Some(30), ..spec("a.com") };
+        assert!(check_domain(&domain).unwrap_err().contains("minTTL 60"));
+        let domain = DomainSpec { min_ttl: Some(0), ..spec("a.com") };
+        assert!(check_domain(&domain).unwrap_err().contains("minTTL is 0"));
+        let domain = DomainSpec { unreachable_grace_seconds: Some(-1), ..spec("a.com") };
+        assert_eq!(check_domain(&domain).unwrap().grace_seconds, Some(None));
+    }
+
+    #[test]
+    fn a_negative_ttl_is_refused_where_no_crd_checks() {
+        let spec = RecordSpec { domain_ref: "d".into(), record_ttl: Some(-5), ..RecordSpec::default() };
+        assert!(check_spec(&spec).unwrap_err().contains("recordTTL is -5"));
+        assert!(check_spec(&RecordSpec { record_ttl: Some(0), ..spec }).is_ok());
+    }
+}
