@@ -274,6 +274,8 @@ pub struct Needs {
     pub cluster_labels: Vec<String>,
     /// Keys of annotations of records.
     pub annotations: Vec<String>,
+    /// How many endpoints are ready, not only whether any is.
+    pub ready_endpoints: bool,
     /// How long states have lasted.
     pub state_age: bool,
 }
