@@ -9,11 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use tempfile::TempDir;
 
 use crate::binaries::{Tool, cache_folder};
 use crate::dig::dig;
-use crate::folder::{self, write};
+use crate::folder::{self, Folder, write};
 use crate::ports::{Port, retry_when_taken};
 use crate::process::{Process, Spec};
 
@@ -31,7 +30,7 @@ pub struct Bind {
     secret: String,
     zones: Vec<String>,
     port: Port,
-    _folder: TempDir,
+    _folder: Folder,
 }
 
 impl Bind {
@@ -40,7 +39,7 @@ impl Bind {
         ensure!(!zones.is_empty(), "a DNS server without zones answers nothing");
         let program = unconfined(Tool::Named.path().await?)?;
         retry_when_taken(async || {
-            let folder = folder::temporary("bind")?;
+            let folder = Folder::create("bind")?;
             let port = Port::take()?;
             let secret = STANDARD.encode(folder::secret()?);
             let config = configuration(folder.path(), &port, &secret, zones)?;

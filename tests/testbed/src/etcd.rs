@@ -4,10 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
-use tempfile::TempDir;
 
 use crate::binaries::Tool;
-use crate::folder;
+use crate::folder::Folder;
 use crate::http::http_ok;
 use crate::ports::{Port, retry_when_taken};
 use crate::process::{Process, Spec};
@@ -22,7 +21,7 @@ struct Running {
     process: Mutex<Process>,
     client: Port,
     _peer: Port,
-    _folder: TempDir,
+    _folder: Folder,
 }
 
 impl Etcd {
@@ -30,7 +29,7 @@ impl Etcd {
     pub async fn start() -> Result<Self> {
         let program = Tool::Etcd.path().await?;
         retry_when_taken(async || {
-            let folder = folder::temporary("etcd")?;
+            let folder = Folder::create("etcd")?;
             let (client, peer) = (Port::take()?, Port::take()?);
             let client_url = format!("http://{}", client.address());
             let peer_url = format!("http://{}", peer.address());

@@ -7,12 +7,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use tempfile::TempDir;
 
 use crate::binaries::{Tool, cache_folder, go, module_folder};
 use crate::bind::{self, Bind};
 use crate::cluster::ControlPlane;
-use crate::folder;
+use crate::folder::Folder;
 use crate::http::{http_get, http_ok};
 use crate::kubectl::{apply, wait_for_crd};
 use crate::ports::{Port, retry_when_taken};
@@ -56,7 +55,7 @@ pub struct ExternalDns {
     // The order of the fields is the order of their end.
     process: Process,
     metrics: Port,
-    _folder: TempDir,
+    _folder: Folder,
 }
 
 impl ExternalDns {
@@ -77,7 +76,7 @@ impl ExternalDns {
         let program = tool.path().await?;
         let kubeconfig = options.kubeconfig.clone().unwrap_or_else(|| cluster.admin_kubeconfig());
         retry_when_taken(async || {
-            let folder = folder::temporary("external-dns")?;
+            let folder = Folder::create("external-dns")?;
             let metrics = Port::take()?;
             let dns = bind.address();
             let mut spec = Spec::new(&tool.to_string(), &program, folder.path().join("external-dns.log"))

@@ -39,3 +39,12 @@ impl Fleet {
         &self.etcd
     }
 }
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        // Each takes a second to end; so they do it together, and are waited for one by one.
+        for cluster in &self.clusters {
+            cluster.ask_to_end();
+        }
+    }
+}

@@ -179,12 +179,7 @@ impl Process {
 
     /// Asks it to end (SIGTERM) and waits; kills it when its grace is over.
     pub fn stop(&mut self) -> Result<()> {
-        if self.ended()?.is_some() {
-            return Ok(());
-        }
-        self.signal(Signal::TERM)?;
-        // A frozen process would never see the SIGTERM.
-        self.signal(Signal::CONT)?;
+        self.ask_to_end()?;
         let asked = Instant::now();
         while asked.elapsed() < self.grace {
             if self.ended()?.is_some() {
@@ -195,11 +190,25 @@ impl Process {
         self.kill()
     }
 
+    /// Asks it to end (SIGTERM) and does not wait, for stopping several at once.
+    pub fn ask_to_end(&mut self) -> Result<()> {
+        if self.ended()?.is_some() {
+            return Ok(());
+        }
+        self.send(Signal::TERM)?;
+        // A frozen process would never see the SIGTERM.
+        self.send(Signal::CONT)
+    }
+
     fn signal(&mut self, signal: Signal) -> Result<()> {
-        // While the child has not been waited for, its id cannot belong to another process.
         if let Some(status) = self.ended()? {
             bail!("{} has ended already with {status}", self.name);
         }
+        self.send(signal)
+    }
+
+    /// Only for a child that has not been waited for: its id cannot belong to another process.
+    fn send(&self, signal: Signal) -> Result<()> {
         kill_process(Pid::from_child(&self.child), signal)
             .with_context(|| format!("cannot send {signal:?} to {}", self.name))
     }

@@ -15,14 +15,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use tempfile::TempDir;
 
 pub use access::service_account_user;
 pub use audit::{AuditEntry, AuditMark};
 
 use crate::binaries::Tool;
 use crate::etcd::Etcd;
-use crate::folder::{self, write};
+use crate::folder::{self, Folder, write};
 use crate::ports::{Port, retry_when_taken};
 use crate::process::{Process, Spec};
 use pki::Pki;
@@ -58,7 +57,7 @@ pub struct ControlPlane {
     ca: String,
     admin_token: String,
     port: Port,
-    folder: TempDir,
+    folder: Folder,
     _etcd: Etcd,
 }
 
@@ -84,7 +83,7 @@ impl ControlPlane {
     }
 
     fn prepare(etcd: &Etcd, name: &str, program: &Path, options: &ControlPlaneOptions) -> Result<Self> {
-        let folder = folder::temporary(name)?;
+        let folder = Folder::create(name)?;
         let port = Port::take()?;
         let pki = Pki::create(folder.path(), name)?;
         let admin_token = hex(&folder::secret()?)?;
@@ -210,6 +209,14 @@ impl ControlPlane {
     pub fn log(&self) -> Result<String> {
         let path = self.folder.path().join("kube-apiserver.log");
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    /// Lets the API server begin to end, before it is dropped.
+    pub(crate) fn ask_to_end(&self) {
+        if let Some(process) = self.process().as_mut() {
+            // What fails here is done again, and fails again, when it is dropped.
+            let _ = process.ask_to_end();
+        }
     }
 
     fn running(&self, act: impl FnOnce(&mut Process) -> Result<()>) -> Result<()> {
