@@ -30,6 +30,8 @@ pub struct Context<'a> {
     /// Set while some cluster is unknown: addresses that clusters we can see have or had. Published addresses beyond
     /// them may be those of the unknown cluster and stay.
     pub accounted: Option<&'a HashSet<IpAddr>>,
+    /// Some unknown cluster's region is unknown too, so that names may be missing only because of that.
+    pub unplaced: bool,
 }
 
 /// The whole desired content for a record.

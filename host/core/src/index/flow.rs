@@ -19,7 +19,7 @@ use crate::{
     effect::Effect,
     facts::{Ingress, Owner, RecordSpec, WhenEmpty},
     ids::ObjectKey,
-    plan::Endpoint,
+    plan::{Endpoint, Targets},
     planner::{self, Context},
     reason::Reason,
 };
@@ -61,6 +61,9 @@ impl Index {
                 if let Some(entry) = self.records.get_mut(key) {
                     entry.standing = Standing::Held(reason, message);
                     entry.asked = None;
+                    // What is said now must be the same after a restart, when nothing has been observed.
+                    entry.observations.clear();
+                    entry.plan = planner::Plan::default();
                 }
                 return;
             }
@@ -237,6 +240,7 @@ impl Index {
                     affix: self.settings.txt_affix,
                     taken_by: &taken_by,
                     accounted: accounted.as_ref(),
+                    unplaced: entry.observations.iter().any(|o| o.blind && o.region.is_none()),
                 };
                 let plan = planner::plan(&bounded, &context);
                 let standing = self.standing(entry, &plan, &base);
@@ -247,21 +251,63 @@ impl Index {
         let Some(entry) = self.records.get_mut(key) else {
             return;
         };
+        let entry_rank = entry.rank.clone();
+        let heard = entry.asked.is_none() || entry.answered.is_some();
+        let decided = decided.filter(|(plan, _)| !self.must_wait(&entry_rank, plan, &base));
+        let waiting = self.postponed.contains(&entry_rank);
+        self.note_heard(&entry_rank, heard);
+        let found = self.published.get(&object_key(key)).filter(|found| matches!(found.owner, Owner::Record { .. }));
+        let Some(entry) = self.records.get_mut(key) else { return };
+        entry.waiting = waiting;
+        if entry.desired.is_none() {
+            // What an earlier process published is what we want until we know better; it is repaired like our own.
+            entry.desired = found.map(|found| Arc::clone(&found.endpoints));
+        }
         if let Some((plan, standing)) = decided {
-            let endpoints = match standing {
-                Standing::Kept(_) => Arc::clone(&base),
-                Standing::Pending | Standing::Held(..) | Standing::Planned | Standing::Withdrawn(_) => {
-                    if *plan.endpoints == *base { Arc::clone(&base) } else { Arc::clone(&plan.endpoints) }
-                }
-            };
-            entry.desired = Some(endpoints);
+            let stays = matches!(standing, Standing::Kept(_)) || *plan.endpoints == *base;
+            entry.desired = Some(if stays { base } else { Arc::clone(&plan.endpoints) });
             entry.plan = plan;
             entry.standing = standing;
         }
+        self.give_up_taken(key);
         self.claim(key);
         self.send(key, out);
         self.report(key, out);
         self.schedule(key);
+    }
+
+    /// A record may not publish a new name while an older one, that may want it, has not been heard yet. Otherwise a
+    /// restart would publish it for a moment, depending on who is answered first.
+    fn must_wait(&mut self, rank: &Rank, plan: &planner::Plan, base: &[Endpoint]) -> bool {
+        self.postponed.remove(rank);
+        if self.unheard.first().is_none_or(|oldest| oldest >= rank) {
+            return false;
+        }
+        let known: HashSet<&str> = base.iter().map(|endpoint| &*endpoint.dns_name).collect();
+        let wait = plan.endpoints.iter().any(|endpoint| !known.contains(&*endpoint.dns_name));
+        if wait {
+            self.postponed.insert(rank.clone());
+        }
+        wait
+    }
+
+    /// Keeps account of who has not been heard; whoever waited for the last of them is looked at again.
+    pub(super) fn note_heard(&mut self, rank: &Rank, heard: bool) {
+        if !heard {
+            self.unheard.insert(rank.clone());
+            return;
+        }
+        if !self.unheard.remove(rank) {
+            return;
+        }
+        while let Some(next) = self.postponed.first() {
+            if self.unheard.first().is_some_and(|oldest| oldest < next) {
+                break;
+            }
+            if let Some(next) = self.postponed.pop_first() {
+                self.touch(&next.record, Depth::Plan);
+            }
+        }
     }
 
     /// The older record that has a name, if any.
@@ -272,6 +318,28 @@ impl Index {
         }
         let other = self.records.get(owner)?;
         (other.rank < *rank).then(|| owner.clone())
+    }
+
+    /// Whatever else keeps a name published, an older record that wants it gets it, and the aliases to it go too.
+    fn give_up_taken(&mut self, key: &ObjectKey) {
+        let Some(entry) = self.records.get(key) else { return };
+        let Some(desired) = &entry.desired else { return };
+        let is_taken = |endpoint: &Endpoint| self.older_owner(&endpoint.dns_name, &entry.rank).is_some();
+        if !desired.iter().any(is_taken) {
+            return;
+        }
+        let mut left: Vec<Endpoint> = desired.iter().filter(|endpoint| !is_taken(endpoint)).cloned().collect();
+        loop {
+            let names: HashSet<Arc<str>> = left.iter().map(|endpoint| Arc::clone(&endpoint.dns_name)).collect();
+            let before = left.len();
+            left.retain(|endpoint| !matches!(&endpoint.targets, Targets::Name(target) if !names.contains(target)));
+            if left.len() == before {
+                break;
+            }
+        }
+        if let Some(entry) = self.records.get_mut(key) {
+            entry.desired = Some(left.into());
+        }
     }
 
     /// Brings TTLs within the bounds of the Domain.
@@ -290,18 +358,28 @@ impl Index {
 
     /// An empty plan needs a reason, or what is published stays.
     fn standing(&self, entry: &Entry, plan: &planner::Plan, base: &[Endpoint]) -> Standing {
-        if !plan.endpoints.is_empty() || base.is_empty() {
+        let all = &entry.observations;
+        let nothing_serves = all.iter().all(|observation| observation.addresses.is_empty());
+        if nothing_serves && !base.is_empty() && all.iter().any(|observation| observation.blind) {
+            return Standing::Kept(
+                "nothing serves in the clusters that can be seen, and others are unknown".to_owned(),
+            );
+        }
+        if !plan.endpoints.is_empty() {
             return Standing::Planned;
         }
-        let all = &entry.observations;
+        if base.is_empty() {
+            return withdrawn_before(entry).map_or(Standing::Planned, Standing::Withdrawn);
+        }
         let rule = plan.withheld.iter().find(|withheld| &*withheld.reason != Reason::NameConflict.as_str());
         if let Some(withheld) = rule {
             return Standing::Kept(format!("the names that are wanted now are refused: {}", withheld.message));
         }
-        if !plan.withheld.is_empty() {
+        let withheld = |name: &planner::PlannedName| matches!(name.outcome, planner::NameOutcome::Withheld(_));
+        if !plan.names.is_empty() && plan.names.iter().all(withheld) {
             return Standing::Withdrawn("an older record has the names".to_owned());
         }
-        if all.iter().any(|observation| !observation.addresses.is_empty()) {
+        if !nothing_serves {
             return Standing::Withdrawn("the policy publishes nothing although clusters serve".to_owned());
         }
         if all.iter().any(|observation| observation.blind) {
@@ -319,13 +397,12 @@ impl Index {
         if when_empty == WhenEmpty::Withdraw {
             return Standing::Withdrawn("nothing serves anywhere, and the Domain says whenEmpty: withdraw".to_owned());
         }
-        // Unreachable clusters whose last known addresses have expired may still serve: they are the only ones that can.
-        let lost = all.iter().find(|o| o.state == ClusterState::Unreachable && !o.ingress.is_empty());
-        if let Some(lost) = lost {
-            return Standing::Kept(format!("nothing else serves, and cluster {} cannot be seen", lost.cluster));
+        if all.iter().all(|observation| observation.gone) {
+            return Standing::Withdrawn("no cluster has the Service any more".to_owned());
         }
-        if all.iter().all(|o| matches!(o.state, ClusterState::NoService | ClusterState::Unreachable)) {
-            return Standing::Withdrawn("no reachable cluster has the Service any more".to_owned());
+        // A cluster that cannot be seen may be the only one that still serves, however long its grace period is over.
+        if let Some(lost) = all.iter().find(|o| o.state == ClusterState::Unreachable && !o.gone) {
+            return Standing::Kept(format!("nothing else serves, and cluster {} cannot be seen", lost.cluster));
         }
         Standing::Kept("no cluster has ready endpoints with an address (whenEmpty: keep)".to_owned())
     }
@@ -467,6 +544,20 @@ fn ask(
     entry.asked = Some(Question { hash, input: bare, policies: policies.clone() });
     out.push(Effect::Decide { record: key.clone(), hash, policies, domain, input: asked });
 }
+
+/// Why everything was withdrawn, if that is how the record came to have nothing; the status remembers it.
+fn withdrawn_before(entry: &Entry) -> Option<String> {
+    if let Standing::Withdrawn(why) = &entry.standing {
+        return Some(why.clone());
+    }
+    let status = entry.record.status.as_ref().filter(|_| entry.standing == Standing::Pending)?;
+    let programmed = status.conditions.iter().find(|condition| &*condition.kind == "Programmed")?;
+    (*programmed.reason == *Reason::Withdrawn.as_str())
+        .then(|| programmed.message.strip_prefix(NOTHING_PUBLISHED).unwrap_or(&programmed.message).to_owned())
+}
+
+/// Begins the message of a condition that tells why nothing is published.
+pub(super) const NOTHING_PUBLISHED: &str = "nothing is published: ";
 
 /// While a cluster is unknown: every address that the others have or had.
 fn accounted(observations: &[Observation]) -> Option<HashSet<IpAddr>> {

@@ -144,6 +144,8 @@ impl Index {
         for other in affected {
             self.touch(&other, Depth::Plan);
         }
+        self.postponed.remove(&entry.rank);
+        self.note_heard(&entry.rank, true);
         self.hosts.set_users(key, &entry.hosts, &std::collections::BTreeSet::new(), out);
         self.sweep_one(&object_key(key), out);
     }
@@ -449,11 +451,12 @@ impl Index {
         let (again, verdict) = match result {
             Ok(output) => {
                 entry.failures = 0;
-                again = output.recheck_after_seconds;
-                match guard::check(&question.input, &output, &limits_of(&question.input.subject.domain)) {
+                let zone = &question.input.subject.domain;
+                let verdict = match guard::check(&question.input, &output, &limits_of(zone)) {
                     Ok(checked) => Verdict::Answer(Arc::new(checked)),
                     Err(violation) => Verdict::Violated(violation),
-                }
+                };
+                (output.recheck_after_seconds, verdict)
             }
             Err(failure) => {
                 entry.failures = entry.failures.saturating_add(1);

@@ -22,7 +22,7 @@ use std::{
 use jiff::Timestamp;
 
 use self::{
-    claims::Claims,
+    claims::{Claims, Rank},
     fleet::{Cluster, Location},
     hosts::Hosts,
     record::{DomainEntry, Entry},
@@ -106,6 +106,10 @@ pub struct Index {
     /// DNSEndpoints (by uid) whose deletion was sent to the writer.
     deleting: HashSet<(ObjectKey, Arc<str>)>,
     claims: Claims,
+    /// Records whose first answer is on its way; they may want names that younger ones think are free.
+    unheard: BTreeSet<Rank>,
+    /// Records that wait for older ones to be heard before they publish names of their own.
+    postponed: BTreeSet<Rank>,
     hosts: Hosts,
     wakes: BTreeSet<(Timestamp, ObjectKey)>,
     wake_sent: Option<Timestamp>,
@@ -134,6 +138,8 @@ impl Index {
             published: HashMap::new(),
             deleting: HashSet::new(),
             claims: Claims::default(),
+            unheard: BTreeSet::new(),
+            postponed: BTreeSet::new(),
             hosts: Hosts::default(),
             wakes: BTreeSet::new(),
             wake_sent: None,

@@ -40,6 +40,8 @@ pub(super) struct Observation {
     pub(super) addresses: Vec<IpAddr>,
     /// All addresses the cluster is known to have or have had; for [`crate::planner::Context::accounted`].
     pub(super) accounted: Vec<IpAddr>,
+    /// When last seen, the cluster did not have the Service.
+    pub(super) gone: bool,
     /// Something about it is unknown: published addresses may be its own.
     pub(super) blind: bool,
     /// Unreachable for longer than the grace period: counts as having nothing.
@@ -90,7 +92,8 @@ pub(super) fn observe(
         None => live(view, name, cluster),
     };
     let hosts = look_up(view.hosts, &offer.ingress, before);
-    let mut blind = offer.source == Source::Nothing || !hosts.unresolved.is_empty();
+    // What a status remembers may be older than what was published last: a process can die between the two writes.
+    let mut blind = offer.source != Source::Live || !hosts.unresolved.is_empty();
     if offer.state == ClusterState::Serving && hosts.addresses.is_empty() {
         offer.state = ClusterState::NoAddress;
     }
@@ -108,6 +111,7 @@ pub(super) fn observe(
         accounted.extend(before.resolved.iter().flat_map(|host| host.addresses.iter().copied()));
     }
 
+    let gone = offer.state == ClusterState::NoService;
     let serving = offer.state == ClusterState::Serving;
     let mut addresses = if serving { hosts.addresses } else { Vec::new() };
     let (mut expired, mut expires, mut down_since) = (false, None, None);
@@ -165,6 +169,7 @@ pub(super) fn observe(
         ingress: offer.ingress,
         addresses,
         accounted,
+        gone,
         blind,
         expired,
         expires,
@@ -260,7 +265,9 @@ fn remembered(view: &View<'_>, name: &ClusterName, cluster: &Cluster, before: Op
         let why = why.map_or_else(|| "it has not been read yet".to_owned(), Clone::clone);
         (reason, format!("cluster {name}: {why}; its last known state counts"))
     });
-    match before {
+    // "Unreachable, with nothing" is also what is written of a cluster that was never seen: that is no knowledge.
+    let known = before.filter(|dns| dns.state != Some(ClusterState::Unreachable) || !dns.ingress.is_empty());
+    match known {
         Some(before) => Offer {
             state: before.state.unwrap_or(if before.ingress.is_empty() {
                 ClusterState::NoAddress

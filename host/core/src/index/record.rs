@@ -76,6 +76,8 @@ pub(super) struct Entry {
     pub(super) sent: Option<Arc<[Endpoint]>>,
     pub(super) status: Option<Arc<RecordStatus>>,
     pub(super) status_sent: Option<Arc<RecordStatus>>,
+    /// Waits for older records to be heard.
+    pub(super) waiting: bool,
     /// Claimed names, sorted.
     pub(super) claims: Vec<Arc<str>>,
     pub(super) rank: Rank,
@@ -104,6 +106,7 @@ impl Entry {
             sent: None,
             status: None,
             status_sent: None,
+            waiting: false,
             claims: Vec::new(),
             rank: Rank { created: record.meta.created, record: key.clone() },
             hosts: BTreeSet::new(),

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Index,
+    flow::NOTHING_PUBLISHED,
     observe::Observation,
     record::{Entry, Standing, Verdict, object_key},
 };
@@ -37,8 +38,8 @@ impl Index {
         let in_order = object.is_some_and(|object| object.endpoints == base) || (object.is_none() && base.is_empty());
         // A write that is on its way will be observed in a moment; one status then says it all.
         let in_flight = !in_order && entry.sent.is_some() && entry.write_failed.is_none();
-        let undecided = entry.asked.is_some() || self.is_unsettled();
-        let hold = entry.record.status.is_some() && undecided || in_flight;
+        let unsettled = entry.record.status.is_some() && self.is_unsettled();
+        let hold = entry.asked.is_some() || entry.waiting || unsettled || in_flight;
 
         let leading = self.leading;
         let Some(entry) = self.records.get_mut(key) else {
@@ -94,7 +95,9 @@ impl Index {
         let programmed = programmed(key, entry, base, object);
         let degraded = self.degraded(entry);
         let generation = entry.record.meta.generation;
-        let known = entry.status.as_deref().or(observed).map(|known| known.conditions.as_slice()).unwrap_or_default();
+        // Times count from what was said before, not from what was merely thought (while a write is held back).
+        let known =
+            entry.status_sent.as_deref().or(observed).map(|known| known.conditions.as_slice()).unwrap_or_default();
         let conditions = [accepted, programmed, degraded]
             .into_iter()
             .map(|condition| settle(condition, known, generation, self.now))
@@ -118,7 +121,10 @@ impl Index {
                 dns_endpoint: (!base.is_empty()).then(|| object_key(key).name),
                 names: count(names.len()),
                 endpoints: count(base.len()),
-                policy: entry.answered.as_ref().map(|(question, _)| Arc::clone(&question.policies.title)),
+                policy: match &entry.answered {
+                    Some((question, _)) => Some(Arc::clone(&question.policies.title)),
+                    None => observed.and_then(|observed| observed.published.policy.clone()),
+                },
             },
             withheld,
         }
@@ -127,7 +133,8 @@ impl Index {
     /// Everything that is not as it should be, worst first.
     fn degraded(&self, entry: &Entry) -> Condition {
         let mut problems: Vec<(Reason, String)> = Vec::new();
-        match &entry.answered {
+        let answered = entry.answered.as_ref().filter(|_| !matches!(entry.standing, Standing::Held(..)));
+        match answered {
             Some((question, Verdict::Failed(failure))) => problems.push((
                 Reason::PolicyFailed,
                 format!(
@@ -350,7 +357,7 @@ fn programmed(key: &ObjectKey, entry: &Entry, base: &Arc<[Endpoint]>, object: Op
             Standing::Pending => (Reason::PolicyPending, "the policy has not answered yet".to_owned()),
             Standing::Planned | Standing::Kept(_) => (Reason::NothingToPublish, summary(&entry.observations)),
         };
-        return condition(ConditionStatus::False, reason, format!("nothing is published: {why}"));
+        return condition(ConditionStatus::False, reason, format!("{NOTHING_PUBLISHED}{why}"));
     }
     let names: BTreeSet<&str> = base.iter().map(|endpoint| &*endpoint.dns_name).collect();
     let what = format!("{} endpoints for {} names in DNSEndpoint {name}", base.len(), names.len());
