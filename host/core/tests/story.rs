@@ -1,6 +1,8 @@
 //! Life with clusters that fail, policies that break and controllers that restart: the rules of what must never happen,
 //! one by one.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
+
 mod sim;
 
 use std::sync::Arc;
