@@ -13,6 +13,7 @@ mod decider;
 mod observe;
 pub mod resolve;
 mod run;
+mod sandbox;
 mod settle;
 mod workers;
 
@@ -21,4 +22,5 @@ pub use decider::Decider;
 pub use observe::Observer;
 pub use resolve::{HostTable, HostTableError, Resolve, ResolveError, Resolved};
 pub use run::{Channel, FactReceiver, FactSender, Runtime, RuntimeHandle, RuntimeOptions, Sink, channel};
+pub use sandbox::{CostObserver, SandboxDecider};
 pub use settle::{SettleError, settle};

@@ -215,10 +215,7 @@ fn apply(
     let count = batches.iter().map(Vec::len).sum();
     let mut index = lock(index);
     let begun = Instant::now();
-    index.apply(Fact::Tick(now), effects);
-    for fact in batches.into_iter().flatten() {
-        index.apply(fact, effects);
-    }
+    index.apply_all(std::iter::once(Fact::Tick(now)).chain(batches.into_iter().flatten()), effects);
     let took = begun.elapsed();
     drop(index);
     observer.applied(count, effects.len(), took);

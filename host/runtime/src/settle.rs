@@ -45,9 +45,7 @@ pub fn settle<D: Decider + ?Sized>(
             return Ok(left);
         }
         let mut effects = Vec::new();
-        for fact in facts.drain(..) {
-            index.apply(fact, &mut effects);
-        }
+        index.apply_all(facts.drain(..), &mut effects);
         // Only the latest question of a record counts.
         let mut questions = BTreeMap::new();
         for effect in effects {
