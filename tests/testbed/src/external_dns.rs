@@ -189,7 +189,8 @@ fn read_crd(tool: Tool) -> Result<String> {
 /// Where Go keeps the sources of ExternalDNS; they are downloaded when they are not there.
 fn module_source(tool: Tool) -> Result<PathBuf> {
     const MODULE: &str = "sigs.k8s.io/external-dns";
-    let (go, module) = (go(tool)?, module_folder(tool)?);
+    let go = go(tool).context("the DNSEndpoint definition comes with ExternalDNS's Go module")?;
+    let module = module_folder(tool)?;
     let run = |args: &[&str]| -> Result<String> {
         let output = Command::new(&go)
             .current_dir(&module)
