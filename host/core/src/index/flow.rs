@@ -201,7 +201,7 @@ impl Index {
                 state: observation.state,
                 state_for_seconds: None,
                 // The number itself is nobody's business unless it decides something: rollouts change it all the time.
-                ready_endpoints: if needs.state_age { observation.ready } else { observation.ready.min(1) },
+                ready_endpoints: if needs.ready_endpoints { observation.ready } else { observation.ready.min(1) },
                 addresses: observation.addresses.clone(),
             })
             .collect();

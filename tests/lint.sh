@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Everything that is checked beside the tests. Stops at the first finding.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+step() { printf 'lint: %s\n' "$*"; }
+
+step "formatting"
+cargo fmt --all -- --check
+
+step "clippy, warnings are errors"
+cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
+
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+
+step "every crate compiles by itself"
+for manifest in $(git ls-files '*Cargo.toml' | grep -v '^Cargo.toml$'); do
+    grep -q '^\[package\]' "$manifest" || continue
+    cargo check --locked --quiet --manifest-path "$manifest" --all-targets
+done
+
+if cargo deny --version >/dev/null 2>&1; then
+    step "licences, bans and sources of dependencies"
+    cargo deny --locked check bans licenses sources
+    if cargo deny fetch db >/dev/null 2>&1; then
+        step "security advisories"
+        cargo deny --locked check advisories
+    else
+        step "SKIPPED security advisories: the advisory database cannot be reached from here"
+    fi
+else
+    step "SKIPPED cargo deny: it is not installed here (cargo install --locked cargo-deny)"
+fi
