@@ -3,6 +3,8 @@
 //! Bounds are plain schema wherever they can be; CEL rules stand where a plain bound could not say what is wrong in words
 //! (a regular expression in an error message helps nobody), and all of them together stay far below the cost budget.
 
+use std::{collections::BTreeMap, sync::LazyLock};
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::{Value, json};
 
@@ -132,9 +134,12 @@ const GUIDE_DNS_ENDPOINT: Kind = Kind {
 
 const KINDS: [&Kind; 3] = [&DOMAIN, &MEMBER, &RECORD];
 
-/// The schema of a kind of ours.
-pub(crate) fn schema_of(kind: &str) -> Option<Value> {
-    KINDS.into_iter().chain([&GUIDE_DNS_ENDPOINT]).find(|known| known.kind == kind).map(|known| (known.schema)())
+/// The schema of a kind of ours. Made once: looking for unknown fields asks for it with every object.
+pub(crate) fn schema_of(kind: &str) -> Option<&'static Value> {
+    static SCHEMAS: LazyLock<BTreeMap<&'static str, Value>> = LazyLock::new(|| {
+        KINDS.into_iter().chain([&GUIDE_DNS_ENDPOINT]).map(|kind| (kind.kind, (kind.schema)())).collect()
+    });
+    SCHEMAS.get(kind)
 }
 
 fn manifest(kind: &Kind) -> Value {
@@ -210,17 +215,7 @@ pub fn crds_yaml(with_guide_dnsendpoint: bool) -> Result<String, CrdError> {
     Ok(stream)
 }
 
-/// A CRD could not be written as YAML.
+/// A CRD could not be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cannot write the CustomResourceDefinitions as YAML: {0}")]
+#[error("cannot make the CustomResourceDefinitions: {0}")]
 pub struct CrdError(String);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    #[test]
-    fn dump() {
-        println!("{}", crds_yaml(true).unwrap());
-        crds(true).unwrap();
-    }
-}

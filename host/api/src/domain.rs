@@ -20,7 +20,7 @@ use crate::condition::Condition;
     },
     {
         "rule": "!has(self.minTTL) || !has(self.maxTTL) || self.minTTL <= self.maxTTL",
-        "message": "minTTL: must not be above maxTTL",
+        "message": "must not be above maxTTL",
         "fieldPath": ".minTTL",
     },
 ]))]
@@ -39,7 +39,7 @@ pub struct Domain {
         length(min = 1, max = 254),
         extend("x-kubernetes-validations" = [{
             "rule": "self.matches('^[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?([.][A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?)*[.]?$')",
-            "message": "domain: must be a DNS name such as example.com: labels of 1 to 63 letters, digits and inner hyphens, separated by dots",
+            "message": "must be a DNS name such as example.com: labels of 1 to 63 letters, digits and inner hyphens, separated by dots",
         }])
     )]
     pub domain: String,
@@ -50,7 +50,7 @@ pub struct Domain {
         length(max = 254),
         extend("x-kubernetes-validations" = [{
             "rule": "self.matches('^([0-9A-Fa-f:.]+|[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?([.][A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?)*[.]?)?$')",
-            "message": "nameServer: must be a host name such as ns1.example.com or an IP address",
+            "message": "must be a host name such as ns1.example.com or an IP address",
         }])
     )]
     pub name_server: Option<String>,
@@ -79,6 +79,23 @@ pub struct Domain {
     /// What the controller says about the Domain. Not to be edited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<DomainStatus>,
+}
+
+impl Domain {
+    /// An object that can be applied.
+    #[must_use]
+    pub fn new(namespace: &str, name: &str, domain: &str) -> Self {
+        Self {
+            types: crate::types("Domain"),
+            metadata: ObjectMeta {
+                namespace: Some(namespace.to_owned()),
+                name: Some(name.to_owned()),
+                ..ObjectMeta::default()
+            },
+            domain: domain.to_owned(),
+            ..Self::default()
+        }
+    }
 }
 
 /// Names of ConfigMaps in the namespace of the controller that carry the label

@@ -26,3 +26,8 @@ pub const GROUP: &str = "multiclusterdns.federation.k8s.io";
 pub const VERSION: &str = "v1alpha1";
 /// `apiVersion` of our kinds.
 pub const API_VERSION: &str = "multiclusterdns.federation.k8s.io/v1alpha1";
+
+/// `apiVersion` and `kind` of a kind of ours, for objects that are to be written.
+pub(crate) fn types(kind: &str) -> Option<kube::core::TypeMeta> {
+    Some(kube::core::TypeMeta { api_version: API_VERSION.to_owned(), kind: kind.to_owned() })
+}

@@ -27,12 +27,29 @@ pub struct MemberCluster {
     pub status: Option<MemberClusterStatus>,
 }
 
+impl MemberCluster {
+    /// An object that can be applied.
+    #[must_use]
+    pub fn new(namespace: &str, name: &str, spec: MemberClusterSpec) -> Self {
+        Self {
+            types: crate::types("MemberCluster"),
+            metadata: ObjectMeta {
+                namespace: Some(namespace.to_owned()),
+                name: Some(name.to_owned()),
+                ..ObjectMeta::default()
+            },
+            spec,
+            status: None,
+        }
+    }
+}
+
 /// How a member cluster is reached and where it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "has(self.host) != has(self.kubeconfigSecretRef)",
-    "message": "spec: set exactly one of kubeconfigSecretRef (another cluster) and host (host: {} for the cluster of the controller itself)",
+    "message": "set exactly one of kubeconfigSecretRef (another cluster) and host (host: {} for the cluster of the controller itself)",
 }]))]
 pub struct MemberClusterSpec {
     /// The Secret, in the namespace of the controller, that holds the kubeconfig of the cluster. A bearer token or an
@@ -50,7 +67,7 @@ pub struct MemberClusterSpec {
         length(min = 1, max = 63),
         extend("x-kubernetes-validations" = [{
             "rule": "self.matches('^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?$')",
-            "message": "region: must be one DNS label: letters, digits and inner hyphens",
+            "message": "must be one DNS label: letters, digits and inner hyphens",
         }])
     )]
     pub region: Option<String>,
@@ -62,7 +79,7 @@ pub struct MemberClusterSpec {
         inner(length(min = 1, max = 63)),
         extend("x-kubernetes-list-type" = "set", "x-kubernetes-validations" = [{
             "rule": "self.all(zone, zone.matches('^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?$'))",
-            "message": "zones: each must be one DNS label: letters, digits and inner hyphens",
+            "message": "each must be one DNS label: letters, digits and inner hyphens",
         }])
     )]
     pub zones: Option<Vec<String>>,

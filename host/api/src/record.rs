@@ -27,6 +27,23 @@ pub struct ServiceDnsRecord {
     pub status: Option<ServiceDnsRecordStatus>,
 }
 
+impl ServiceDnsRecord {
+    /// An object that can be applied.
+    #[must_use]
+    pub fn new(namespace: &str, name: &str, spec: ServiceDnsRecordSpec) -> Self {
+        Self {
+            types: crate::types("ServiceDNSRecord"),
+            metadata: ObjectMeta {
+                namespace: Some(namespace.to_owned()),
+                name: Some(name.to_owned()),
+                ..ObjectMeta::default()
+            },
+            spec,
+            status: None,
+        }
+    }
+}
+
 /// What a ServiceDNSRecord asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -36,7 +53,7 @@ pub struct ServiceDnsRecordSpec {
         length(min = 1, max = 63),
         extend("x-kubernetes-validations" = [{
             "rule": "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
-            "message": "domainRef: must be the name of a Domain: lower-case letters, digits and inner hyphens",
+            "message": "must be the name of a Domain: lower-case letters, digits and inner hyphens",
         }])
     )]
     pub domain_ref: String,
@@ -51,7 +68,7 @@ pub struct ServiceDnsRecordSpec {
         length(max = 250),
         extend("x-kubernetes-validations" = [{
             "rule": "self.matches('^(([*]|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)([.][a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*)?$')",
-            "message": "dnsPrefix: must be labels of 1 to 63 lower-case letters, digits and inner hyphens, separated by dots; the first may be *",
+            "message": "must be labels of 1 to 63 lower-case letters, digits and inner hyphens, separated by dots; the first may be *",
         }])
     )]
     pub dns_prefix: Option<String>,
@@ -61,7 +78,7 @@ pub struct ServiceDnsRecordSpec {
         length(max = 63),
         extend("x-kubernetes-validations" = [{
             "rule": "self.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$')",
-            "message": "externalName: must be one DNS label: lower-case letters, digits and inner hyphens, no dots",
+            "message": "must be one DNS label: lower-case letters, digits and inner hyphens, no dots",
         }])
     )]
     pub external_name: Option<String>,

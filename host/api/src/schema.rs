@@ -98,7 +98,7 @@ fn unwrap_lines(text: &str) -> String {
 pub fn unknown_fields(kind: &str, object: &Value) -> Vec<String> {
     let mut unknown = Vec::new();
     if let Some(schema) = crate::crd::schema_of(kind) {
-        walk(&schema, object, "", &mut unknown);
+        walk(schema, object, "", &mut unknown);
     }
     unknown
 }
