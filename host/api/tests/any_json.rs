@@ -1,5 +1,8 @@
 //! No JSON object, however odd, can break reading; and statuses survive being written and read.
 
+// Helpers are not `#[test]` functions, so clippy.toml does not exempt them.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
+
 use std::{net::IpAddr, sync::Arc};
 
 use jiff::Timestamp;

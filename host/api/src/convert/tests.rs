@@ -18,6 +18,8 @@ use crate::{
     metadata::{ANNOTATION_ADOPT, LABEL_PUBLISH, SERVICE_NAME},
 };
 
+// By value, because every call makes its own with `json!`.
+#[expect(clippy::needless_pass_by_value)]
 fn read<T: Watched>(value: Value) -> T {
     from_value(&value).unwrap()
 }
