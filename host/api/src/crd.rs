@@ -126,7 +126,6 @@ const GUIDE_DNS_ENDPOINT: Kind = Kind {
     short: &[],
     schema: root::<DnsEndpoint>,
     columns: &[
-        wide("Names", "string", ".spec.endpoints[*].dnsName", "The DNS names."),
         column("Seen", "integer", ".status.observedGeneration", "The generation that ExternalDNS read last."),
         AGE,
     ],

@@ -133,7 +133,7 @@ pub enum KubeconfigError {
     },
     /// No credentials at all.
     #[error(
-        "users[].user has neither token nor client-certificate-data with client-key-data; `mcsdns join` makes a kubeconfig that has"
+        "users[].user has neither token nor client-certificate-data with client-key-data; docs/install.md shows how to make a kubeconfig that has"
     )]
     NoCredentials,
     /// Half a client certificate.
