@@ -35,6 +35,7 @@ pub struct Build {
     profile: Profile,
     stack_bytes: Option<u32>,
     memory_bytes: Option<u32>,
+    features: Vec<String>,
     locked: bool,
 }
 
@@ -49,6 +50,7 @@ impl Build {
             profile: Profile::Tuned,
             stack_bytes: None,
             memory_bytes: None,
+            features: Vec::new(),
             locked: false,
         }
     }
@@ -73,6 +75,13 @@ impl Build {
     #[must_use]
     pub fn memory_bytes(mut self, bytes: u32) -> Self {
         self.memory_bytes = Some(bytes);
+        self
+    }
+
+    /// Switches on features of the crate.
+    #[must_use]
+    pub fn features(mut self, features: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.features.extend(features.into_iter().map(Into::into));
         self
     }
 
@@ -148,18 +157,10 @@ impl Toolchain {
     /// When cargo fails, the crate makes no module, or the module is not a component's.
     pub fn build(&self, build: &Build) -> Result<Vec<u8>, BuildError> {
         let module = self.compile(build)?;
-        let bytes = std::fs::read(&module).map_err(|source| BuildError::Io {
-            path: module,
-            source,
-        })?;
-        ComponentEncoder::default()
-            .validate(true)
-            .module(&bytes)
-            .and_then(|encoder| encoder.encode())
-            .map_err(|error| BuildError::Encode {
-                manifest_dir: build.manifest_dir.clone(),
-                problem: format!("{error:#}"),
-            })
+        let bytes = std::fs::read(&module).map_err(|source| BuildError::Io { path: module, source })?;
+        ComponentEncoder::default().validate(true).module(&bytes).and_then(|encoder| encoder.encode()).map_err(
+            |error| BuildError::Encode { manifest_dir: build.manifest_dir.clone(), problem: format!("{error:#}") },
+        )
     }
 
     /// Runs cargo; the path of the module it made.
@@ -169,18 +170,8 @@ impl Toolchain {
         command
             .current_dir(&build.manifest_dir)
             .env("RUSTC", &self.rustc)
-            .env(
-                "CARGO_ENCODED_RUSTFLAGS",
-                self.flags(build).join(FLAG_SEPARATOR),
-            )
-            .args([
-                "build",
-                "--lib",
-                "--message-format=json-render-diagnostics",
-                "--target",
-                TARGET,
-                "--target-dir",
-            ])
+            .env("CARGO_ENCODED_RUSTFLAGS", self.flags(build).join(FLAG_SEPARATOR))
+            .args(["build", "--lib", "--message-format=json-render-diagnostics", "--target", TARGET, "--target-dir"])
             .arg(&build.target_dir)
             .stdin(Stdio::null());
         match &build.profile {
@@ -197,6 +188,9 @@ impl Toolchain {
                 command.args(["--profile", name]);
             }
         }
+        if !build.features.is_empty() {
+            command.args(["--features", &build.features.join(",")]);
+        }
         if build.locked {
             command.arg("--locked");
         }
@@ -205,14 +199,9 @@ impl Toolchain {
         }
         if self.build_std {
             // A stable compiler builds its standard library only when told that it may use unstable features.
-            command
-                .env("RUSTC_BOOTSTRAP", "1")
-                .arg("-Zbuild-std=std,panic_abort");
+            command.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=std,panic_abort");
         }
-        let output = command.output().map_err(|source| BuildError::Io {
-            path: self.cargo.clone(),
-            source,
-        })?;
+        let output = command.output().map_err(|source| BuildError::Io { path: self.cargo.clone(), source })?;
         if !output.status.success() {
             return Err(BuildError::Compile {
                 manifest_dir: build.manifest_dir.clone(),
@@ -220,34 +209,22 @@ impl Toolchain {
                 said: format!(":\n{}", String::from_utf8_lossy(&output.stderr).trim_end()),
             });
         }
-        module_of(
-            &String::from_utf8_lossy(&output.stdout),
-            &build.manifest_dir,
-        )
-        .ok_or_else(|| BuildError::NoModule {
-            manifest_dir: build.manifest_dir.clone(),
-        })
+        module_of(&String::from_utf8_lossy(&output.stdout), &build.manifest_dir)
+            .ok_or_else(|| BuildError::NoModule { manifest_dir: build.manifest_dir.clone() })
     }
 
     /// Flags for everything that goes into the module.
     fn flags(&self, build: &Build) -> Vec<String> {
         let mut flags = Vec::new();
-        let mut remap = |from: PathBuf, to: &str| {
-            flags.push(format!(
-                "--remap-path-prefix={}={to}",
-                lossy(from.as_os_str())
-            ))
-        };
+        let mut remap =
+            |from: PathBuf, to: &str| flags.push(format!("--remap-path-prefix={}={to}", lossy(from.as_os_str())));
         remap(self.sysroot.join("lib/rustlib/src/rust"), "/rust");
         if let Some(registry) = cargo_home() {
             remap(registry.join("registry/src"), "/registry");
             remap(registry.join("git/checkouts"), "/git");
         }
         // The last prefix that fits wins: the package's own folder after the workspace around it.
-        let package = build
-            .manifest_dir
-            .canonicalize()
-            .unwrap_or_else(|_| build.manifest_dir.clone());
+        let package = build.manifest_dir.canonicalize().unwrap_or_else(|_| build.manifest_dir.clone());
         if let Some(workspace) = workspace_of(&package) {
             remap(workspace, "/workspace");
         } else {
@@ -261,10 +238,7 @@ impl Toolchain {
             flags.push(format!("-Clink-arg=-zstack-size={bytes}"));
         }
         if let Some(bytes) = build.memory_bytes {
-            flags.push(format!(
-                "-Clink-arg=--initial-memory={}",
-                bytes.next_multiple_of(64 * 1024)
-            ));
+            flags.push(format!("-Clink-arg=--initial-memory={}", bytes.next_multiple_of(64 * 1024)));
         }
         flags
     }
@@ -272,19 +246,13 @@ impl Toolchain {
 
 /// Where cargo keeps the sources of dependencies.
 fn cargo_home() -> Option<PathBuf> {
-    let home = env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(env::home_dir()?.join(".cargo")))?;
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")))?;
     Some(home.canonicalize().unwrap_or(home))
 }
 
 /// The folder that holds the lock file, if it is above the package.
 fn workspace_of(package: &Path) -> Option<PathBuf> {
-    package
-        .ancestors()
-        .skip(1)
-        .find(|dir| dir.join("Cargo.lock").is_file())
-        .map(Path::to_owned)
+    package.ancestors().skip(1).find(|dir| dir.join("Cargo.lock").is_file()).map(Path::to_owned)
 }
 
 /// The module among what cargo says it made. The package's own artefact comes last.
@@ -293,16 +261,9 @@ fn module_of(messages: &str, manifest_dir: &Path) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message.get("reason").is_some_and(|reason| reason == "compiler-artifact"))
         .filter(|message| {
-            message
-                .get("reason")
-                .is_some_and(|reason| reason == "compiler-artifact")
-        })
-        .filter(|message| {
-            message
-                .get("manifest_path")
-                .and_then(|path| path.as_str())
-                .is_some_and(|path| Path::new(path) == manifest)
+            message.get("manifest_path").and_then(|path| path.as_str()).is_some_and(|path| Path::new(path) == manifest)
         })
         .filter_map(|message| {
             message
@@ -331,10 +292,7 @@ mod tests {
                 "filenames": ["/t/libmine.rlib", "/t/mine.wasm"]}),
             r#"{"reason":"build-finished","success":true}"#
         );
-        assert_eq!(
-            module_of(&messages, dir.path()),
-            Some("/t/mine.wasm".into())
-        );
+        assert_eq!(module_of(&messages, dir.path()), Some("/t/mine.wasm".into()));
         assert_eq!(module_of("", dir.path()), None);
     }
 
@@ -342,11 +300,7 @@ mod tests {
     fn sizes_become_whole_pages_and_flags() {
         let toolchain = Toolchain::find(Path::new(env!("CARGO_MANIFEST_DIR")));
         let Ok(toolchain) = toolchain else { return };
-        let flags = toolchain.flags(
-            &Build::new(".", "t")
-                .stack_bytes(32_768)
-                .memory_bytes(65_537),
-        );
+        let flags = toolchain.flags(&Build::new(".", "t").stack_bytes(32_768).memory_bytes(65_537));
         assert!(flags.contains(&"-Clink-arg=-zstack-size=32768".to_owned()));
         assert!(flags.contains(&"-Clink-arg=--initial-memory=131072".to_owned()));
     }

@@ -3,13 +3,7 @@
 use std::{ffi::OsStr, process::Command};
 
 /// Variables of cargo that say how to reach registries or where things are cached; a nested cargo needs them too.
-const KEPT: [&str; 5] = [
-    "CARGO_HOME",
-    "CARGO_HTTP_",
-    "CARGO_NET_",
-    "CARGO_REGISTRIES_",
-    "CARGO_REGISTRY_",
-];
+const KEPT: [&str; 5] = ["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTRIES_", "CARGO_REGISTRY_"];
 
 /// Variables, or beginnings of variables, that carry settings of the outer build into an inner one.
 const DROPPED: [&str; 21] = [
@@ -37,29 +31,14 @@ const DROPPED: [&str; 21] = [
 ];
 
 /// Names that end a word: `HOST` must not drop `HOSTNAME`, while `RUSTC` is meant to drop `RUSTC_BOOTSTRAP`.
-const EXACT: [&str; 8] = [
-    "DEBUG",
-    "HOST",
-    "MAKEFLAGS",
-    "NUM_JOBS",
-    "OUT_DIR",
-    "PROFILE",
-    "TARGET",
-    "MFLAGS",
-];
+const EXACT: [&str; 8] = ["DEBUG", "HOST", "MAKEFLAGS", "NUM_JOBS", "OUT_DIR", "PROFILE", "TARGET", "MFLAGS"];
 
 /// Whether a nested cargo may see the variable.
 fn kept(name: &str) -> bool {
     if KEPT.iter().any(|prefix| name.starts_with(prefix)) {
         return true;
     }
-    !DROPPED.iter().any(|dropped| {
-        if EXACT.contains(dropped) {
-            name == *dropped
-        } else {
-            name.starts_with(dropped)
-        }
-    })
+    !DROPPED.iter().any(|dropped| if EXACT.contains(dropped) { name == *dropped } else { name.starts_with(dropped) })
 }
 
 /// Removes what belongs to the outer build from the environment of `command`.
@@ -103,15 +82,7 @@ mod tests {
 
     #[test]
     fn the_way_to_registries_and_tools_stays_open() {
-        for name in [
-            "CARGO_HOME",
-            "CARGO_HTTP_CAINFO",
-            "HOME",
-            "HOSTNAME",
-            "PATH",
-            "RUSTUP_HOME",
-            "RUSTUP_TOOLCHAIN",
-        ] {
+        for name in ["CARGO_HOME", "CARGO_HTTP_CAINFO", "HOME", "HOSTNAME", "PATH", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"] {
             assert!(kept(name), "{name}");
         }
     }

@@ -98,16 +98,10 @@ impl Toolchain {
     ///
     /// When none of them will do; the text says how to get one.
     pub fn find(dir: &Path) -> Result<Self, ToolchainError> {
-        let active = Compiler::inspect(
-            &env::var_os("RUSTC").map_or_else(|| "rustc".into(), PathBuf::from),
-            dir,
-        );
+        let active = Compiler::inspect(&env::var_os("RUSTC").map_or_else(|| "rustc".into(), PathBuf::from), dir);
         let lender = active.as_ref().ok();
 
-        if let Some(rustc) = env::var_os(RUSTC_OVERRIDE)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-        {
+        if let Some(rustc) = env::var_os(RUSTC_OVERRIDE).filter(|value| !value.is_empty()).map(PathBuf::from) {
             return Compiler::inspect(&rustc, dir)
                 .and_then(|compiler| compiler.into_toolchain(Source::Override, lender))
                 .map_err(|problem| ToolchainError::Override { rustc, problem });
@@ -115,17 +109,13 @@ impl Toolchain {
         let mut tried = Vec::new();
         match active.clone() {
             // The active toolchain is stable: its standard library must be there ready-made.
-            Ok(compiler) if compiler.has_target() => {
-                match compiler.into_toolchain(Source::Active, None) {
-                    Ok(toolchain) => return Ok(toolchain),
-                    Err(problem) => tried.push(format!("active toolchain: {problem}")),
-                }
+            Ok(compiler) if compiler.has_target() => match compiler.into_toolchain(Source::Active, None) {
+                Ok(toolchain) => return Ok(toolchain),
+                Err(problem) => tried.push(format!("active toolchain: {problem}")),
+            },
+            Ok(compiler) => {
+                tried.push(format!("{} ({}): target not installed", compiler.rustc.display(), compiler.version))
             }
-            Ok(compiler) => tried.push(format!(
-                "{} ({}): target not installed",
-                compiler.rustc.display(),
-                compiler.version
-            )),
             Err(problem) => tried.push(problem),
         }
         match Compiler::inspect(DEBIAN_RUSTC.as_ref(), dir)
@@ -134,9 +124,7 @@ impl Toolchain {
             Ok(toolchain) => return Ok(toolchain),
             Err(problem) => tried.push(problem),
         }
-        Err(ToolchainError::NotFound {
-            tried: tried.join("; "),
-        })
+        Err(ToolchainError::NotFound { tried: tried.join("; ") })
     }
 
     /// Where it was found.
@@ -170,10 +158,7 @@ impl Compiler {
             if dir.is_dir() {
                 command.current_dir(dir);
             }
-            let output = command
-                .args(args)
-                .output()
-                .map_err(|error| format!("{}: {error}", rustc.display()))?;
+            let output = command.args(args).output().map_err(|error| format!("{}: {error}", rustc.display()))?;
             if !output.status.success() {
                 let said = String::from_utf8_lossy(&output.stderr);
                 return Err(format!("{}: {}", rustc.display(), said.trim()));
@@ -181,43 +166,24 @@ impl Compiler {
             Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
         };
         let verbose = ask(&["--version", "--verbose"])?;
-        let host = verbose
-            .lines()
-            .find_map(|line| line.strip_prefix("host: "))
-            .unwrap_or_default()
-            .to_owned();
+        let host = verbose.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default().to_owned();
         let version = verbose.lines().next().unwrap_or_default().to_owned();
-        Ok(Self {
-            rustc: rustc.to_owned(),
-            sysroot: ask(&["--print", "sysroot"])?.into(),
-            host,
-            version,
-        })
+        Ok(Self { rustc: rustc.to_owned(), sysroot: ask(&["--print", "sysroot"])?.into(), host, version })
     }
 
     /// Whether the standard library for the target is there ready-made.
     fn has_target(&self) -> bool {
-        self.sysroot
-            .join("lib/rustlib")
-            .join(TARGET)
-            .join("lib")
-            .is_dir()
+        self.sysroot.join("lib/rustlib").join(TARGET).join("lib").is_dir()
     }
 
     /// Whether the source of the standard library is there.
     fn has_source(&self) -> bool {
-        self.sysroot
-            .join("lib/rustlib/src/rust/library/std")
-            .is_dir()
+        self.sysroot.join("lib/rustlib/src/rust/library/std").is_dir()
     }
 
     /// The linker this compiler brings.
     fn own_linker(&self) -> Option<PathBuf> {
-        let linker = self
-            .sysroot
-            .join("lib/rustlib")
-            .join(&self.host)
-            .join("bin/rust-lld");
+        let linker = self.sysroot.join("lib/rustlib").join(&self.host).join("bin/rust-lld");
         linker.is_file().then_some(linker)
     }
 
@@ -239,10 +205,7 @@ impl Compiler {
                     .or_else(|| on_path("rust-lld"))
                     .or_else(|| on_path("wasm-ld"))
                     .ok_or_else(|| {
-                        format!(
-                            "{} brings no linker for WebAssembly, and there is no wasm-ld",
-                            self.rustc.display()
-                        )
+                        format!("{} brings no linker for WebAssembly, and there is no wasm-ld", self.rustc.display())
                     })?,
             ),
         };
@@ -260,7 +223,5 @@ impl Compiler {
 
 /// A program of that name on the search path.
 fn on_path(program: &str) -> Option<PathBuf> {
-    env::split_paths(&env::var_os("PATH")?)
-        .map(|dir| dir.join(program))
-        .find(|path| path.is_file())
+    env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join(program)).find(|path| path.is_file())
 }
