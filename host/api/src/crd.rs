@@ -197,8 +197,9 @@ pub fn manifests(with_guide_dnsendpoint: bool) -> Vec<Value> {
 ///
 /// # Errors
 /// Never with the schemas of this crate, which a test makes sure of.
-pub fn crds(with_guide_dnsendpoint: bool) -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
-    manifests(with_guide_dnsendpoint).into_iter().map(serde_json::from_value).collect()
+pub fn crds(with_guide_dnsendpoint: bool) -> Result<Vec<CustomResourceDefinition>, CrdError> {
+    let typed = |manifest| serde_json::from_value(manifest).map_err(|error| CrdError(error.to_string()));
+    manifests(with_guide_dnsendpoint).into_iter().map(typed).collect()
 }
 
 /// The CRDs as one stream, ready for `kubectl apply --server-side -f -`.
@@ -218,3 +219,11 @@ pub fn crds_yaml(with_guide_dnsendpoint: bool) -> Result<String, CrdError> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cannot make the CustomResourceDefinitions: {0}")]
 pub struct CrdError(String);
+
+impl CrdError {
+    /// CamelCase, stable.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        "DefinitionInvalid"
+    }
+}
