@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::wait::wait_until;
 
@@ -160,8 +160,21 @@ impl Process {
     }
 
     /// Freezes it (SIGSTOP): its ports still accept connections, and nothing answers.
+    ///
+    /// Returns when the last of its threads stands still; the signal alone is only the beginning of that.
     pub fn pause(&mut self) -> Result<()> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        let asked = Instant::now();
+        // The state is looked at, not taken: a second call finds it too.
+        let look = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        while asked.elapsed() < Duration::from_secs(20) {
+            let seen = waitid(WaitId::Pid(Pid::from_child(&self.child)), look);
+            if seen.with_context(|| format!("cannot look at {}", self.name))?.is_some() {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        bail!("{} did not stand still", self.name)
     }
 
     /// Lets it go on after [`Process::pause`].
@@ -310,6 +323,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut process = Process::start(&shell("sleep 600", folder.path())).unwrap();
         let id = process.id();
+        process.pause().unwrap();
         process.pause().unwrap();
         assert!(is_alive(id));
         drop(process);

@@ -239,3 +239,11 @@ async fn external_dns_0_20_publishes_the_original_kind() {
     let _external_dns = ExternalDns::start(ExternalDnsVersion::V0_20, &cluster, &bind).await.unwrap();
     publish_and_withdraw(&cluster, &bind, external_dns::LEGACY_API, resource).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_can_be_used_as_soon_as_it_is_installed() {
+    let etcd = Etcd::start().await.unwrap();
+    let cluster = ControlPlane::start(&etcd, "host").await.unwrap();
+    external_dns::install_crd(&cluster, ExternalDnsVersion::V0_21).await.unwrap();
+    apply(&cluster, &endpoints("externaldns.k8s.io/v1alpha1")).await.unwrap();
+}

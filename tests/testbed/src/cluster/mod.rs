@@ -15,6 +15,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
 
 pub use access::service_account_user;
 pub use audit::{AuditEntry, AuditMark};
@@ -144,10 +146,13 @@ impl ControlPlane {
         let spec = Spec::new(&name, &self.program, log).args(&self.args).grace(Duration::from_secs(2));
         let mut process = Process::start(&spec)?;
         let client = self.client_admin().await?;
+        let namespaces: Api<Namespace> = Api::all(client.clone());
         process
-            .ready(START_LIMIT, "to answer /readyz", async || {
+            .ready(START_LIMIT, "to be ready", async || {
                 let request = http::Request::get("/readyz").body(Vec::new()).context("cannot ask for /readyz")?;
                 client.request_text(request).await.context("/readyz")?;
+                // It makes its namespaces just after it calls itself ready.
+                namespaces.get("default").await.context("the namespace default")?;
                 Ok(())
             })
             .await?;
