@@ -117,10 +117,17 @@ impl World {
     /// # Errors
     /// When any of it is refused.
     pub async fn join(&self, name: &str) -> Result<()> {
-        let member = self.cluster(name)?;
+        self.join_cluster(self.cluster(name)?).await
+    }
+
+    /// Joins a cluster that was started later.
+    ///
+    /// # Errors
+    /// When any of it is refused.
+    pub async fn join_cluster(&self, member: &ControlPlane) -> Result<()> {
         apply(member, &deploy_file("member/member.yaml")?).await?;
         let token = member.token_for(NAMESPACE, "mcsdns-member").await?;
-        self.join_with(name, &member.kubeconfig(&token)).await
+        self.join_with(member.name(), &member.kubeconfig(&token)).await
     }
 
     /// Joins a member with a kubeconfig of one's own.
