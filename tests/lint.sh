@@ -13,10 +13,9 @@ cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
 
-step "every crate compiles by itself"
-for manifest in $(git ls-files '*Cargo.toml' | grep -v '^Cargo.toml$'); do
-    grep -q '^\[package\]' "$manifest" || continue
-    cargo check --locked --quiet --manifest-path "$manifest" --all-targets
+step "the libraries compile by themselves, not only by what others ask of shared dependencies"
+for crate in mcsdns-core mcsdns-api mcsdns-default-policy mcsdns-toolchain mcsdns-policy mcsdns-runtime; do
+    cargo check --locked --quiet -p "$crate"
 done
 
 if cargo deny --version >/dev/null 2>&1; then
