@@ -35,6 +35,8 @@ pub(super) struct Cluster {
     pub(super) reach: Reach,
     pub(super) nodes: Option<BTreeMap<Arc<str>, Node>>,
     pub(super) services: Option<HashMap<ObjectKey, Service>>,
+    /// How many of them are of type LoadBalancer; follows `services`.
+    pub(super) load_balancers: u32,
     pub(super) slices: Option<HashMap<ObjectKey, Slice>>,
     /// Ready endpoints per Service; follows `slices`.
     pub(super) ready: HashMap<ObjectKey, u32>,
@@ -55,6 +57,7 @@ impl Cluster {
             reach: Reach::Unknown,
             nodes: None,
             services: None,
+            load_balancers: 0,
             slices: None,
             ready: HashMap::new(),
             malformed: BTreeMap::new(),
@@ -136,6 +139,22 @@ impl Cluster {
         }
         location.zones = if location.region.is_some() { found.into_iter().collect() } else { Arc::new([]) };
         location
+    }
+
+    /// A Service appeared, changed or went, after the first list; whether that is news.
+    pub(super) fn set_service(&mut self, key: &ObjectKey, service: Option<Service>) -> bool {
+        let Some(services) = self.services.as_mut() else { return false };
+        if services.get(key) == service.as_ref() {
+            return false;
+        }
+        let counts = |service: Option<&Service>| u32::from(service.is_some_and(|service| service.load_balancer));
+        self.load_balancers += counts(service.as_ref());
+        let old = match service {
+            Some(service) => services.insert(key.clone(), service),
+            None => services.remove(key),
+        };
+        self.load_balancers = self.load_balancers.saturating_sub(counts(old.as_ref()));
+        true
     }
 
     /// A slice appeared, changed or went; keeps the sums.

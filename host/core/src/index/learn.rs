@@ -548,21 +548,16 @@ fn learn_services(cluster: &mut Cluster, change: Change<ObjectKey, Result<Servic
     let mut touched = Vec::new();
     match change {
         Change::Apply(key, service) => {
-            let news = cluster.note_malformed("Service", &key, service.as_ref().err());
-            if let (Ok(service), Some(services)) = (service, cluster.services.as_mut()) {
-                if services.get(&key) != Some(&service) {
-                    services.insert(key.clone(), service);
-                    touched.push(key);
-                } else if news {
-                    touched.push(key);
-                }
-            } else if news {
+            let malformed = cluster.note_malformed("Service", &key, service.as_ref().err());
+            // What cannot be read leaves the last good content in force.
+            let changed = service.is_ok_and(|service| cluster.set_service(&key, Some(service)));
+            if malformed || changed {
                 touched.push(key);
             }
         }
         Change::Delete(key) => {
             cluster.note_malformed("Service", &key, None);
-            if cluster.services.as_mut().is_some_and(|services| services.remove(&key).is_some()) {
+            if cluster.set_service(&key, None) {
                 touched.push(key);
             }
         }
@@ -588,6 +583,8 @@ fn learn_services(cluster: &mut Cluster, change: Change<ObjectKey, Result<Servic
                 }
             }
             touched.extend(before.into_keys().filter(|key| !now.contains_key(key)));
+            let count = now.values().filter(|service| service.load_balancer).count();
+            cluster.load_balancers = u32::try_from(count).unwrap_or(u32::MAX);
             cluster.services = Some(now);
         }
     }

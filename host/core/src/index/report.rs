@@ -293,10 +293,11 @@ impl Index {
                 _ => observed.and_then(|observed| observed.version.clone()),
             },
             nodes: cluster.nodes.as_ref().map_or_else(|| observed.map_or(0, |o| o.nodes), |nodes| count(nodes.len())),
-            services: cluster.services.as_ref().map_or_else(
-                || observed.map_or(0, |o| o.services),
-                |services| count(services.values().filter(|service| service.load_balancer).count()),
-            ),
+            services: match (&cluster.services, observed) {
+                (Some(_), _) => cluster.load_balancers,
+                (None, Some(observed)) => observed.services,
+                (None, None) => 0,
+            },
         });
         if !leading || observed == Some(&status) || cluster.status_sent.as_ref() == Some(&status) {
             return;
