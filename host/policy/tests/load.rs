@@ -126,7 +126,7 @@ fn other_versions() {
     }
     let error = refused(&importing(r#"(import "mcsdns:policy/clock@0.2.0" (instance))"#));
     assert_eq!(error.reason(), "UnsupportedVersion");
-    let newer = patched(&MISBEHAVING, "@0.1.0", "@0.2.0");
+    let newer = patched(MISBEHAVING, "@0.1.0", "@0.2.0");
     assert_eq!(refused(&newer).reason(), "UnsupportedVersion");
     // A patch release may only add what older hosts can do without.
     assert!(load(&patched(default_policy_bytes(), "@0.1.0", "@0.1.7")).is_ok());
@@ -192,10 +192,10 @@ fn memory_and_tables_beyond_the_budget_at_the_start() {
 
 #[test]
 fn descriptions_that_are_none() {
-    let error = refused(&patched(&MISBEHAVING, "misbehaving", "mis\nbehave\0"));
+    let error = refused(&patched(MISBEHAVING, "misbehaving", "mis\nbehave\0"));
     assert_eq!(error.reason(), "BadDescription");
     assert!(error.to_string().starts_with("describe: name: must be"), "{error}");
-    let error = refused(&patched(&MISBEHAVING, r#"{"type": "string"}"#, r#"{"type": "strung"}"#));
+    let error = refused(&patched(MISBEHAVING, r#"{"type": "string"}"#, r#"{"type": "strung"}"#));
     assert_eq!(error.reason(), "BadSchema");
 }
 
@@ -209,7 +209,7 @@ fn a_configuration_for_a_policy_that_takes_none() {
 
 #[test]
 fn a_policy_in_charge_of_what_it_does_not_do() {
-    let ttl_only = ENGINE.load(&LoadRequest { config: Some("behave"), ..LoadRequest::new("ttl", &TTL_ONLY) }).unwrap();
+    let ttl_only = ENGINE.load(&LoadRequest { config: Some("behave"), ..LoadRequest::new("ttl", TTL_ONLY) }).unwrap();
     assert_eq!(ttl_only.aspects(), [Aspect::Ttl]);
     let error = PolicySet::all(&ttl_only).unwrap_err();
     assert_eq!(error.to_string(), "does not implement naming, only ttl");
@@ -217,7 +217,7 @@ fn a_policy_in_charge_of_what_it_does_not_do() {
 
 #[test]
 fn policies_for_different_questions_work_together() {
-    let ttl = ENGINE.load(&LoadRequest { config: Some("behave"), ..LoadRequest::new("ttl", &TTL_ONLY) }).unwrap();
+    let ttl = ENGINE.load(&LoadRequest { config: Some("behave"), ..LoadRequest::new("ttl", TTL_ONLY) }).unwrap();
     let default = DEFAULT.policy(Aspect::Naming);
     let policies = PolicySet::new(default.clone(), default.clone(), ttl).unwrap();
     let reference = policies.policy_ref();

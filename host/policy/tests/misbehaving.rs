@@ -179,10 +179,10 @@ fn it_is_configured_once() {
 #[test]
 fn the_configuration_must_fit_the_schema() {
     for config in [None, Some("{}"), Some("3"), Some("[a")] {
-        let error = ENGINE.load(&LoadRequest { config, ..LoadRequest::new("misbehaving", &MISBEHAVING) }).unwrap_err();
+        let error = ENGINE.load(&LoadRequest { config, ..LoadRequest::new("misbehaving", MISBEHAVING) }).unwrap_err();
         assert_eq!(error.reason(), "ConfigInvalid", "{config:?}: {error}");
     }
-    let yaml = ENGINE.load(&LoadRequest { config: Some("behave"), ..LoadRequest::new("misbehaving", &MISBEHAVING) });
+    let yaml = ENGINE.load(&LoadRequest { config: Some("behave"), ..LoadRequest::new("misbehaving", MISBEHAVING) });
     assert_eq!(yaml.unwrap().config(), Some("\"behave\""));
 }
 
