@@ -1,0 +1,198 @@
+//! The member clusters: one tree of tasks for each, which shares nothing with any other.
+//!
+//! A member that hangs, refuses, forbids or talks nonsense has its own clients, pauses and time limits to wear out. Members
+//! come, change and go while the controller runs.
+
+pub(crate) mod connection;
+pub(crate) mod probe;
+pub(crate) mod secret;
+pub(crate) mod watches;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::{Client, Config};
+use mcsdns_api::convert::Connection;
+use mcsdns_core::{
+    facts::{ClusterFact, Fact, Reach},
+    ids::ClusterName,
+};
+use mcsdns_runtime::FactSender;
+use tokio::{sync::watch, task::JoinHandle, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use self::secret::Credentials;
+use crate::{
+    host::{Fleet, Wanted},
+    metrics::Metrics,
+    options::{MemberOptions, RequestOptions},
+};
+
+/// What every member needs.
+pub(crate) struct Surroundings {
+    /// Namespace of the Secrets.
+    pub(crate) namespace: String,
+    /// How the host cluster is reached, for a member that is the host.
+    pub(crate) host: Config,
+    /// Reads Secrets in the host cluster.
+    pub(crate) client: Client,
+    pub(crate) members: MemberOptions,
+    pub(crate) requests: RequestOptions,
+    pub(crate) facts: FactSender,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+struct Running {
+    wanted: Wanted,
+    cancel: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    fn start(name: &ClusterName, wanted: Wanted, around: &Arc<Surroundings>) -> Self {
+        let cancel = CancellationToken::new();
+        let task = tokio::spawn(keep(name.clone(), wanted.clone(), Arc::clone(around), cancel.clone()));
+        Self { wanted, cancel, task }
+    }
+
+    /// Returns when nothing of it can be told any more.
+    async fn stop(self) {
+        self.cancel.cancel();
+        let _ = self.task.await;
+    }
+}
+
+/// Keeps one tree of tasks for each member that is wanted, until cancelled.
+pub(crate) async fn tend(mut wanted: watch::Receiver<Fleet>, around: Arc<Surroundings>, cancel: CancellationToken) {
+    let mut running: BTreeMap<ClusterName, Running> = BTreeMap::new();
+    loop {
+        let now = wanted.borrow_and_update().clone();
+        let ended: Vec<ClusterName> = running
+            .iter()
+            .filter(|(name, member)| now.get(*name) != Some(&member.wanted))
+            .map(|(name, _)| name.clone())
+            .collect();
+        // They are asked to end together, so that one that takes its time costs the others nothing.
+        for name in &ended {
+            if let Some(member) = running.get(name) {
+                member.cancel.cancel();
+            }
+        }
+        for name in ended {
+            if let Some(member) = running.remove(&name) {
+                member.stop().await;
+                if !now.contains_key(&name) {
+                    tracing::info!(cluster = %name, "no longer a member");
+                }
+            }
+        }
+        for (name, wanted) in now {
+            running.entry(name.clone()).or_insert_with(|| {
+                tracing::info!(cluster = %name, "member cluster");
+                Running::start(&name, wanted, &around)
+            });
+        }
+        tokio::select! {
+            () = cancel.cancelled() => break,
+            changed = wanted.changed() => if changed.is_err() { break },
+        }
+    }
+    for member in running.values() {
+        member.cancel.cancel();
+    }
+    for member in running.into_values() {
+        member.stop().await;
+    }
+}
+
+/// Pause before a member whose task failed is begun anew. This is a fault of ours, and must not become a busy loop.
+const AFTER_A_PANIC: Duration = Duration::from_secs(10);
+
+/// Runs one member; a fault in its task ends that task and nothing else, and it is begun anew.
+async fn keep(name: ClusterName, wanted: Wanted, around: Arc<Surroundings>, cancel: CancellationToken) {
+    loop {
+        let run = run(name.clone(), wanted.clone(), Arc::clone(&around), cancel.child_token());
+        match tokio::spawn(run).await {
+            Err(error) if error.is_panic() => {
+                tracing::error!(cluster = %name, "the task of the member failed and is begun anew: {error}");
+                if cancel.run_until_cancelled(sleep(AFTER_A_PANIC)).await.is_none() {
+                    return;
+                }
+            }
+            Ok(()) | Err(_) => return,
+        }
+    }
+}
+
+async fn run(name: ClusterName, wanted: Wanted, around: Arc<Surroundings>, cancel: CancellationToken) {
+    match wanted.connection {
+        Ok(Connection::Host) => {
+            let config = around.host.clone();
+            connection::serve(&name, config, "the host cluster", &around, &cancel).await;
+        }
+        Ok(Connection::Secret { name: secret, key, allow_insecure }) => {
+            let (credentials, receiver) = watch::channel(Credentials::Unread);
+            let reading = secret::read(secret, key, allow_insecure, credentials, &around, &cancel);
+            tokio::join!(reading, follow(&name, receiver, &around, &cancel));
+        }
+        Err(malformed) => {
+            let reach = unreachable("InvalidSpec", format!("MemberCluster {name}: {}", malformed.message));
+            tell(&name, ClusterFact::Reach(reach), &around).await;
+            cancel.cancelled().await;
+        }
+    }
+}
+
+/// Connects with the credentials of the moment; a connection ends only when their content changes.
+async fn follow(
+    name: &ClusterName,
+    mut credentials: watch::Receiver<Credentials>,
+    around: &Arc<Surroundings>,
+    cancel: &CancellationToken,
+) {
+    loop {
+        let now = credentials.borrow_and_update().clone();
+        let changed = async {
+            if credentials.changed().await.is_err() {
+                std::future::pending().await
+            }
+        };
+        match now {
+            Credentials::Unread => {
+                if cancel.run_until_cancelled(changed).await.is_none() {
+                    return;
+                }
+            }
+            Credentials::Refused { reason, message } => {
+                tracing::warn!(cluster = %name, reason, "{message}");
+                tell(name, ClusterFact::Reach(unreachable(reason, message)), around).await;
+                if cancel.run_until_cancelled(changed).await.is_none() {
+                    return;
+                }
+            }
+            Credentials::Usable { config, server, .. } => {
+                let until = cancel.child_token();
+                let serve = connection::serve(name, *config, &server, around, &until);
+                tokio::pin!(serve);
+                tokio::select! {
+                    () = &mut serve => return,
+                    () = changed => {}
+                }
+                tracing::info!(cluster = %name, "the credentials changed; connecting anew");
+                until.cancel();
+                serve.await;
+            }
+        }
+    }
+}
+
+/// It cannot even be asked.
+pub(crate) fn unreachable(reason: &'static str, message: String) -> Reach {
+    Reach::Unreachable { reason, message, since: Timestamp::now() }
+}
+
+/// Tells the Index something about a member.
+pub(crate) async fn tell(name: &ClusterName, fact: ClusterFact, around: &Surroundings) {
+    // Nobody listens any more when the loop has ended, and then this ends too.
+    let _ = around.facts.send(vec![Fact::Cluster(name.clone(), fact)]).await;
+}

@@ -1,0 +1,59 @@
+//! Single parts of the controller against real API servers. What they do together is tested end to end, elsewhere.
+
+mod elections;
+mod probes;
+mod pumps;
+mod writes;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use mcsdns_core::facts::Fact;
+use mcsdns_testbed::ControlPlane;
+use tokio::{sync::mpsc, time::timeout};
+
+use crate::{connect::connect, options::RequestOptions};
+
+/// Longer than anything takes on a busy machine.
+const SOON: Duration = Duration::from_secs(60);
+
+/// Requests that do not wait for long, so that failures are seen soon.
+fn impatient() -> RequestOptions {
+    RequestOptions {
+        connect_timeout: Duration::from_secs(2),
+        request_timeout: Duration::from_secs(3),
+        list_timeout: Duration::from_secs(10),
+        watch_timeout: Duration::from_secs(30),
+        retry_first: Duration::from_millis(50),
+        retry_longest: Duration::from_secs(1),
+        ..RequestOptions::default()
+    }
+}
+
+/// A client of ours for whoever holds `token`.
+async fn client(cluster: &ControlPlane, token: &str) -> Result<Client> {
+    let kubeconfig = Kubeconfig::from_yaml(&cluster.kubeconfig(token))?;
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    Ok(connect(config, &impatient())?)
+}
+
+async fn admin(cluster: &ControlPlane) -> Result<Client> {
+    client(cluster, cluster.admin_token()).await
+}
+
+/// The next facts that `is` recognises; others are skipped.
+async fn fact<T>(facts: &mut mpsc::Receiver<Vec<Fact>>, what: &str, is: impl Fn(Fact) -> Option<T>) -> Result<T> {
+    let wait = async {
+        loop {
+            let batch = facts.recv().await.context("nobody sends facts any more")?;
+            if let Some(found) = batch.into_iter().find_map(&is) {
+                return Ok(found);
+            }
+        }
+    };
+    timeout(SOON, wait).await.with_context(|| format!("waited {SOON:?} for {what}"))?
+}
