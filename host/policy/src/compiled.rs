@@ -98,8 +98,11 @@ impl Compiled {
             Component::from_binary(&engine.wasm, bytes).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
         let compile_micros = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
         let version = versions::check(&engine.wasm, &component)?;
-        let pre =
-            engine.linker.instantiate_pre(&component).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+        let pre = engine.linker.instantiate_pre(&component).map_err(|error| LoadError::WrongType {
+            what: "what it imports".to_owned(),
+            problem: format!("{error:#}"),
+            expected: versions::LOG,
+        })?;
         let world = version.bind(&pre)?;
         Ok(Self { pre, world, anatomy, compile_micros })
     }

@@ -150,7 +150,7 @@ fn what_guard_rails_must_catch_comes_out_as_it_is() {
 #[test]
 fn configuring_has_limits_too() {
     let mut budget = Budget::default();
-    budget.configure_fuel = 10_000_000;
+    budget.configure_fuel = 200_000_000;
     for (deed, reason) in [
         ("loop-in-configure", "OutOfFuel"),
         ("grow-in-configure", "OutOfMemory"),

@@ -23,6 +23,9 @@ use crate::{
 /// The package every interface for policies belongs to.
 const PACKAGE: &str = "mcsdns:policy/";
 
+/// The only function there is to import.
+pub(crate) const LOG: &str = "log: func(level: level, message: string)";
+
 /// The versions there are, for messages.
 pub const SUPPORTED: &str = "0.1.x";
 
@@ -109,7 +112,9 @@ impl Version {
 
     /// The version that understands what is called `x.y.z`. Until 1.0 every `0.y` stands for itself.
     fn named(version: &str) -> Option<Self> {
-        version.starts_with("0.1.").then_some(Self::V0_1)
+        let patch = version.strip_prefix("0.1.")?;
+        // A pre-release fits nothing but itself.
+        (!patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit())).then_some(Self::V0_1)
     }
 
     /// The functions that must or may be exported: interface, function, and how the interface declares it.
@@ -146,11 +151,18 @@ pub(crate) fn check(engine: &Engine, component: &Component) -> Result<Version, L
         .iter()
         .map(|(_, version, _)| Version::named(version).ok_or_else(|| unsupported(version)))
         .reduce(|first, other| if first.is_err() { first } else { other });
-    for (name, _) in ty.imports(engine) {
+    for (name, item) in ty.imports(engine) {
         match interface(name) {
             Some((_, imported)) if Version::named(imported).is_none() => return Err(unsupported(imported)),
             Some(("types" | "log", _)) => {}
             _ => return Err(forbidden(name)),
+        }
+        if let ComponentItem::ComponentInstance(instance) = item.ty {
+            let function = |item: &ComponentItem| matches!(item, ComponentItem::ComponentFunc(_));
+            let unknown = instance.exports(engine).find(|(export, item)| *export != "log" && function(&item.ty));
+            if let Some((export, _)) = unknown {
+                return Err(forbidden(&format!("{name}#{export}")));
+            }
         }
     }
     let Some(version) = version else {
@@ -204,7 +216,7 @@ fn forbidden(import: &str) -> LoadError {
         explanation: if import.starts_with("wasi:") {
             "policies get no WASI: no clock, no randomness, no environment, no files, no network"
         } else {
-            "the only thing policies may import is mcsdns:policy/log"
+            "the only thing policies may import is the function of mcsdns:policy/log"
         },
     }
 }

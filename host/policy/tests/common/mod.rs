@@ -1,6 +1,6 @@
 //! What the tests of the sandbox share.
 
-#![allow(dead_code, unreachable_pub, reason = "every test file uses its own part of it")]
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "every test file uses its own part of it")]
 
 use std::sync::{Arc, LazyLock};
 
