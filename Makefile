@@ -11,8 +11,7 @@ help: ## Show what can be done
 
 .PHONY: demo
 demo: setup ## Walk through the guide on real API servers, ExternalDNS and BIND
-	@cargo build --locked --workspace --bins
-	@cargo run --quiet --locked -p mcsdns-e2e --bin guide
+	@target/debug/guide
 
 .PHONY: test
 test: setup ## Run every test there is

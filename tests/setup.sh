@@ -38,5 +38,10 @@ if [ "${#packages[@]}" -gt 0 ]; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 fi
 
+# The whole workspace at once: built package by package, shared dependencies would be compiled again for each set of
+# features.
+say "building the workspace"
+cargo build --locked --workspace --bins
+
 # API servers, etcd and ExternalDNS: found, or built once from Go modules into a cache outside this tree.
-cargo run --quiet --locked -p mcsdns-testbed --bin testbed -- build
+"${CARGO_TARGET_DIR:-target}/debug/testbed" build

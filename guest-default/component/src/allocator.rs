@@ -24,10 +24,7 @@ struct Bump {
 unsafe impl Sync for Bump {}
 
 #[global_allocator]
-static ALLOCATOR: Bump = Bump {
-    next: Cell::new(0),
-    end: Cell::new(0),
-};
+static ALLOCATOR: Bump = Bump { next: Cell::new(0), end: Cell::new(0) };
 
 unsafe extern "C" {
     /// Set by the linker: the first byte after stack and static data.

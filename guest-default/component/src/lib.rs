@@ -29,16 +29,13 @@ impl lifecycle::Guest for Component {
         types::Description {
             name: "default".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            aspects: vec![
-                types::Aspect::Naming,
-                types::Aspect::Selection,
-                types::Aspect::Ttl,
-            ],
+            aspects: vec![types::Aspect::Naming, types::Aspect::Selection, types::Aspect::Ttl],
             needs: types::Needs {
                 addresses: false,
                 annotations: Vec::new(),
                 cluster_labels: Vec::new(),
                 cluster_names: false,
+                fqdns: false,
                 ready_endpoints: false,
                 state_age: false,
             },
@@ -52,19 +49,10 @@ impl lifecycle::Guest for Component {
 }
 
 impl naming::Guest for Component {
-    fn names(
-        subject: types::Subject,
-        places: types::Places,
-    ) -> Result<Vec<types::Name>, types::Refusal> {
+    fn names(subject: types::Subject, places: types::Places) -> Result<Vec<types::Name>, types::Refusal> {
         let regions = regions(&places);
         let zones = zones(&places);
-        let names = policy::naming::names(
-            &view(&subject),
-            &policy::Places {
-                regions: &regions,
-                zones: &zones,
-            },
-        );
+        let names = policy::naming::names(&view(&subject), &policy::Places { regions: &regions, zones: &zones });
         Ok(names
             .into_iter()
             .map(|name| types::Name {
@@ -89,20 +77,15 @@ impl selection::Guest for Component {
         _subject: types::Subject,
         places: types::Places,
         fleet: types::Fleet,
-        names: Vec<types::Name>,
+        questions: Vec<types::Question>,
+        _fqdns: Vec<String>,
     ) -> Result<Vec<types::Decision>, types::Refusal> {
         let regions = regions(&places);
         let zones = zones(&places);
-        let unreachable: Vec<bool> = fleet
-            .states
-            .iter()
-            .map(|state| *state == types::ClusterState::Unreachable)
-            .collect();
+        let unreachable: Vec<bool> =
+            fleet.states.iter().map(|state| *state == types::ClusterState::Unreachable).collect();
         let decisions = policy::selection::select(
-            &policy::Places {
-                regions: &regions,
-                zones: &zones,
-            },
+            &policy::Places { regions: &regions, zones: &zones },
             &policy::selection::Fleet {
                 regions: &fleet.regions,
                 unreachable: &unreachable,
@@ -110,13 +93,13 @@ impl selection::Guest for Component {
                 zones: &fleet.zones,
                 address_counts: &fleet.address_counts,
             },
-            names.iter().map(|name| {
-                let place = match name.place {
+            questions.iter().map(|question| {
+                let place = match question.place {
                     types::Place::Everywhere => policy::Place::Everywhere,
                     types::Place::Region(index) => policy::Place::Region(index),
                     types::Place::Zone(index) => policy::Place::Zone(index),
                 };
-                let fallback = match name.fallback {
+                let fallback = match question.fallback {
                     types::Fallback::Nothing => policy::Fallback::Nothing,
                     types::Fallback::AliasOf(index) => policy::Fallback::AliasOf(index),
                     types::Fallback::AlwaysAliasOf(index) => policy::Fallback::AlwaysAliasOf(index),
@@ -128,9 +111,7 @@ impl selection::Guest for Component {
             .into_iter()
             .map(|decision| types::Decision {
                 answer: match decision.answer {
-                    policy::selection::Answer::Clusters(clusters) => {
-                        types::Answer::Clusters(clusters)
-                    }
+                    policy::selection::Answer::Clusters(clusters) => types::Answer::Clusters(clusters),
                     policy::selection::Answer::Otherwise => types::Answer::Otherwise,
                 },
                 because: decision.because,
@@ -141,14 +122,8 @@ impl selection::Guest for Component {
 }
 
 impl ttl::Guest for Component {
-    fn ttls(
-        subject: types::Subject,
-        outcomes: Vec<types::Outcome>,
-    ) -> Result<types::TtlAnswer, types::Refusal> {
-        Ok(types::TtlAnswer {
-            ttls: policy::ttl::ttls(&view(&subject), outcomes.len()),
-            recheck_after_seconds: None,
-        })
+    fn ttls(subject: types::Subject, outcomes: Vec<types::Outcome>) -> Result<types::TtlAnswer, types::Refusal> {
+        Ok(types::TtlAnswer { ttls: policy::ttl::ttls(&view(&subject), outcomes.len()), recheck_after_seconds: None })
     }
 }
 
@@ -166,16 +141,10 @@ fn view(subject: &types::Subject) -> policy::Subject<'_> {
 }
 
 fn regions(places: &types::Places) -> Vec<&str> {
-    places.regions.iter().map(String::as_str).collect()
+    places.regions.lines().collect()
 }
 
 fn zones(places: &types::Places) -> Vec<policy::Zone<'_>> {
-    places
-        .zones
-        .iter()
-        .map(|zone| policy::Zone {
-            name: &zone.name,
-            region: zone.region,
-        })
-        .collect()
+    let zone = |(name, region): (_, &u32)| policy::Zone { name, region: *region };
+    places.zones.lines().zip(&places.zone_regions).map(zone).collect()
 }

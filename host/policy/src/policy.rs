@@ -27,6 +27,8 @@ pub struct Description {
     pub aspects: Vec<Aspect>,
     /// What it wants to be told beyond the minimum.
     pub needs: Needs,
+    /// Whether its selection wants the names themselves, not only their places.
+    pub fqdns: bool,
     /// JSON Schema of its configuration; without one it takes no configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_schema: Option<String>,

@@ -94,7 +94,11 @@ impl PolicySet {
                 .cluster_labels
                 .iter()
                 .map(|key| own.cluster_labels.iter().position(|it| it == key).and_then(|at| u32::try_from(at).ok()));
-            let view = Arc::new(View { needs: own.clone(), label_keys: label_keys.collect() });
+            let view = Arc::new(View {
+                needs: own.clone(),
+                fqdns: policy.description.fqdns,
+                label_keys: label_keys.collect(),
+            });
             Seat { policy, view, instance }
         });
         Ok(Self { seats, reference })

@@ -211,6 +211,7 @@ fn a_policy_is_told_what_it_asked_for() {
         "ready-endpoints: [1, 5]",
         "state-for-seconds: [0, 17]",
         "\"cluster-0001\"",
+        "[\"web-frontend.example.com\"]",
         "ClusterLabel { cluster: 1, key: 1, value: \"blue\" }",
     ] {
         assert!(fleet.contains(part), "{part} not in {fleet}");

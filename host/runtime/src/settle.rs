@@ -2,11 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use mcsdns_core::{
-    effect::Effect,
-    facts::{Fact, HostAnswer},
-    index::Index,
-};
+use mcsdns_core::{effect::Effect, facts::Fact, index::Index};
 
 use crate::{decider::Decider, resolve::HostTable, workers::decide};
 
@@ -54,10 +50,7 @@ pub fn settle<D: Decider + ?Sized>(
                     questions.insert(record, (hash, policies, domain, input));
                 }
                 Effect::Resolve(name) => {
-                    let answer = match hosts.get(&name) {
-                        [] => HostAnswer::Failed("not in the table of hosts (--hosts FILE)".to_owned()),
-                        addresses => HostAnswer::Addresses(addresses.into()),
-                    };
+                    let answer = hosts.answer(&name);
                     facts.push(Fact::HostName(name, answer));
                 }
                 Effect::Forget(_) | Effect::WakeAt(_) => {}

@@ -6,7 +6,7 @@ use crate::{
     Component,
     bindings::{
         exports::mcsdns::policy::{naming, selection},
-        mcsdns::policy::types::{Answer, Decision, Fallback, Fleet, Name, Place, Places, Refusal, Subject},
+        mcsdns::policy::types::{Answer, Decision, Fallback, Fleet, Name, Place, Places, Question, Refusal, Subject},
     },
     deed, deeds,
 };
@@ -56,7 +56,13 @@ impl naming::Guest for Component {
 }
 
 impl selection::Guest for Component {
-    fn select(_subject: Subject, _places: Places, fleet: Fleet, names: Vec<Name>) -> Result<Vec<Decision>, Refusal> {
+    fn select(
+        _subject: Subject,
+        _places: Places,
+        fleet: Fleet,
+        questions: Vec<Question>,
+        fqdns: Vec<String>,
+    ) -> Result<Vec<Decision>, Refusal> {
         let serving = (0..).zip(&fleet.address_counts).filter(|(_, count)| **count > 0).map(|(index, _)| index);
         let answer = |answer| Decision { answer, because: String::new(), recheck_after_seconds: None };
         let good = answer(Answer::Clusters(serving.collect()));
@@ -64,15 +70,15 @@ impl selection::Guest for Component {
             "loop-in-select" => deeds::run_for_ever(),
             "panic-in-select" => panic!("asked to"),
             "too-few-decisions" => return Ok(Vec::new()),
-            "too-many-decisions" => return Ok(vec![good; names.len() + 1]),
+            "too-many-decisions" => return Ok(vec![good; questions.len() + 1]),
             "too-many-targets" => answer(Answer::Clusters(vec![0; 50_001])),
             "cluster-out-of-range" => answer(Answer::Clusters(vec![4_000_000_000])),
             "target-out-of-range" => answer(Answer::Targets(deeds::targets_out_of_range())),
             "empty-set" => answer(Answer::Sets(deeds::empty_set())),
             "huge-because" => Decision { because: "because ".repeat(1 << 19), ..good },
-            "fleet" => Decision { because: format!("{fleet:?}"), ..good },
+            "fleet" => Decision { because: format!("{fleet:?} {fqdns:?}"), ..good },
             _ => good,
         };
-        Ok(vec![one; names.len()])
+        Ok(vec![one; questions.len()])
     }
 }

@@ -60,6 +60,7 @@ impl lifecycle::Guest for Component {
                 annotations: vec!["misbehaving/annotation".to_owned()],
                 cluster_labels: vec!["misbehaving/label".to_owned(), "other/label".to_owned()],
                 cluster_names: true,
+                fqdns: true,
                 ready_endpoints: true,
                 state_age: true,
             },

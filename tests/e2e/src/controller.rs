@@ -21,7 +21,7 @@ impl Controller {
     /// # Errors
     /// What it logged last, when it does not become ready.
     pub async fn start(kubeconfig: &Path, folder: &Path, name: &str, flags: &[&str]) -> Result<Self> {
-        let controller = Self::launch(kubeconfig, folder, name, flags).await?;
+        let controller = Self::launch(kubeconfig, folder, name, flags)?;
         wait_until(SOON, "the controller to be ready", async || {
             let answer = http_get(controller.health.address(), "/readyz").await?;
             ensure!(answer.status == 200, "/readyz answered {}: {}", answer.status, answer.body);
@@ -36,7 +36,7 @@ impl Controller {
     ///
     /// # Errors
     /// When the process cannot be started.
-    pub async fn launch(kubeconfig: &Path, folder: &Path, name: &str, flags: &[&str]) -> Result<Self> {
+    pub fn launch(kubeconfig: &Path, folder: &Path, name: &str, flags: &[&str]) -> Result<Self> {
         let (health, metrics) = (Port::take()?, Port::take()?);
         let mut args = vec![
             "controller".to_owned(),
@@ -47,7 +47,7 @@ impl Controller {
         ];
         args.extend(flags.iter().map(|flag| (*flag).to_owned()));
         let log = folder.join(format!("{name}.log"));
-        let spec = Spec::new(name, mcsdns().await?, log).args(args);
+        let spec = Spec::new(name, mcsdns()?, log).args(args);
         Ok(Self { process: Process::start(&spec)?, health, metrics })
     }
 

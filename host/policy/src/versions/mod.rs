@@ -43,6 +43,8 @@ pub(crate) type Answered<T> = wasmtime::Result<Result<T, Refusal>>;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct View {
     pub(crate) needs: Needs,
+    /// Its selection is told the names themselves.
+    pub(crate) fqdns: bool,
     /// By index into the labels collected for all: index into those of this policy.
     pub(crate) label_keys: Vec<Option<u32>>,
 }

@@ -38,7 +38,7 @@ pub(super) const FUNCTIONS: [(&str, &str, &str); 5] = [
     (
         "selection",
         "select",
-        "select: func(subject: subject, places: places, fleet: fleet, names: list<name>) -> \
+        "select: func(subject: subject, places: places, fleet: fleet, questions: list<question>, fqdns: list<string>) -> \
          result<list<decision>, refusal>",
     ),
     ("ttl", "ttls", "ttls: func(subject: subject, outcomes: list<outcome>) -> result<ttl-answer, refusal>"),
@@ -169,13 +169,8 @@ impl World for Bound {
         let indices = self.naming.as_ref().ok_or_else(|| not_exported(Aspect::Naming))?;
         let guest = indices.load(&mut *store, instance)?;
         let annotations = convert::annotations(&input.subject, view);
-        let regions = convert::regions(&input.places);
-        let zones = convert::zones(&input.places);
-        let answer = guest.call_names(
-            store,
-            convert::subject(&input.subject, &annotations),
-            convert::places(&regions, &zones),
-        )?;
+        let places = convert::Lines::new(&input.places);
+        let answer = guest.call_names(store, convert::subject(&input.subject, &annotations), places.places())?;
         Ok(answer.map(|names| names.into_iter().map(convert::name).collect()).map_err(convert::refusal))
     }
 
@@ -190,16 +185,17 @@ impl World for Bound {
         let indices = self.selection.as_ref().ok_or_else(|| not_exported(Aspect::Selection))?;
         let guest = indices.load(&mut *store, instance)?;
         let annotations = convert::annotations(&input.subject, view);
-        let regions = convert::regions(&input.places);
-        let zones = convert::zones(&input.places);
+        let places = convert::Lines::new(&input.places);
         let columns = convert::Columns::new(&input.clusters, view);
-        let names: Vec<_> = names.iter().map(convert::asked).collect();
+        let questions: Vec<_> = names.iter().map(convert::question).collect();
+        let fqdns: Vec<_> = names.iter().filter(|_| view.fqdns).map(|name| name.fqdn.as_str()).collect();
         let answer = guest.call_select(
             store,
             convert::subject(&input.subject, &annotations),
-            convert::places(&regions, &zones),
+            places.places(),
             columns.fleet(),
-            &names,
+            &questions,
+            &fqdns,
         )?;
         Ok(answer.map(|decisions| decisions.into_iter().map(convert::decision).collect()).map_err(convert::refusal))
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr, str::FromStr, time::Duration};
 
 use futures::future::BoxFuture;
-use mcsdns_core::name;
+use mcsdns_core::{facts::HostAnswer, name};
 
 use super::{Resolve, ResolveError, Resolved};
 
@@ -58,6 +58,15 @@ impl HostTable {
     #[must_use]
     pub fn get(&self, host: &str) -> &[IpAddr] {
         self.0.get(&name::normalise(host)).map_or(&[], Vec::as_slice)
+    }
+
+    /// What the Index is told about a name.
+    #[must_use]
+    pub fn answer(&self, host: &str) -> HostAnswer {
+        match self.get(host) {
+            [] => HostAnswer::Failed("it is not in the table of hosts (--hosts FILE)".to_owned()),
+            addresses => HostAnswer::Addresses(addresses.into()),
+        }
     }
 
     /// Adds an address.

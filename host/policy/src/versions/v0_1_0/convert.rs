@@ -45,16 +45,36 @@ pub(super) fn annotations<'a>(subject: &'a Subject, view: &View) -> Vec<(&'a str
         .collect()
 }
 
-pub(super) fn regions(places: &Places) -> Vec<&str> {
-    places.regions.iter().map(|region| &**region).collect()
+/// The places, with names one per line.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    regions: String,
+    zones: String,
+    zone_regions: Vec<u32>,
 }
 
-pub(super) fn zones(places: &Places) -> Vec<types::Zone<'_>> {
-    places.zones.iter().map(|zone| types::Zone { name: &zone.name, region: zone.region }).collect()
+impl Lines {
+    pub(super) fn new(places: &Places) -> Self {
+        Self {
+            regions: lines(places.regions.iter().map(|region| &**region)),
+            zones: lines(places.zones.iter().map(|zone| &*zone.name)),
+            zone_regions: places.zones.iter().map(|zone| zone.region).collect(),
+        }
+    }
+
+    pub(super) fn places(&self) -> types::Places<'_> {
+        types::Places { regions: &self.regions, zones: &self.zones, zone_regions: &self.zone_regions }
+    }
 }
 
-pub(super) fn places<'a>(regions: &'a [&'a str], zones: &'a [types::Zone<'a>]) -> types::Places<'a> {
-    types::Places { regions, zones }
+/// The words, one per line.
+fn lines<'a>(words: impl Iterator<Item = &'a str> + Clone) -> String {
+    let mut text = String::with_capacity(words.clone().map(|word| word.len() + 1).sum());
+    for word in words {
+        text.push_str(word);
+        text.push('\n');
+    }
+    text
 }
 
 /// The clusters column by column, with what the policy asked for.
@@ -168,7 +188,7 @@ fn place_back(place: types::Place) -> Place {
     }
 }
 
-pub(super) fn name(name: types::NameResult) -> Name {
+pub(super) fn name(name: types::Name) -> Name {
     Name {
         fqdn: name.fqdn,
         place: place_back(name.place),
@@ -180,9 +200,8 @@ pub(super) fn name(name: types::NameResult) -> Name {
     }
 }
 
-pub(super) fn asked(name: &Name) -> types::NameParam<'_> {
-    types::NameParam {
-        fqdn: &name.fqdn,
+pub(super) fn question(name: &Name) -> types::Question {
+    types::Question {
         place: place(name.place),
         fallback: match name.fallback {
             Fallback::Nothing => types::Fallback::Nothing,
@@ -261,6 +280,7 @@ pub(super) fn description(description: types::Description) -> Description {
             ready_endpoints: needs.ready_endpoints,
             state_age: needs.state_age,
         },
+        fqdns: needs.fqdns,
         config_schema: description.config_schema,
     }
 }
