@@ -74,8 +74,7 @@ pub(crate) fn connect(mut config: Config, options: &RequestOptions) -> Result<Cl
         .layer(TimeoutLayer::new(options.request_timeout))
         .service(http);
     let largest = options.max_response_bytes;
-    let service =
-        service.map_response(move |answer: http::Response<_>| answer.map(|body| Limited::new(body, largest)));
+    let service = service.map_response(move |answer: http::Response<_>| answer.map(|body| Limited::new(body, largest)));
     Ok(Client::new(service, config.default_namespace))
 }
 

@@ -82,7 +82,11 @@ fn say(state: &HostState, resource: &'static str, trouble: Option<&Trouble>) {
     match trouble {
         Some(trouble) => {
             let words = words(resource, trouble);
-            tracing::warn!(resource, reason = trouble.kind.as_str(), "cannot watch {resource} of the host cluster: {words}");
+            tracing::warn!(
+                resource,
+                reason = trouble.kind.as_str(),
+                "cannot watch {resource} of the host cluster: {words}"
+            );
             state.trouble(resource, Some(words));
         }
         None => {

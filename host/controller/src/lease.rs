@@ -77,7 +77,12 @@ enum Step {
 
 impl Election {
     /// Takes part in the election once it runs; `term` tells how it stands.
-    pub(crate) fn new(client: Client, namespace: &str, options: LeaderOptions, term: watch::Sender<Option<Term>>) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        namespace: &str,
+        options: LeaderOptions,
+        term: watch::Sender<Option<Term>>,
+    ) -> Self {
         let identity = options.identity.clone().unwrap_or_else(own_identity);
         let api = Api::namespaced(client, namespace);
         Self { api, identity, options, term, seen: None, renewed: None, said: None }
@@ -109,7 +114,9 @@ impl Election {
             // Candidates that fell silent together must not ask together for ever.
             let pause = pause.mul_f64(0.8 + 0.2 * fastrand::f64());
             match self.deadline() {
-                Some(deadline) if deadline <= Instant::now() => self.step_down("the lease could not be renewed in time"),
+                Some(deadline) if deadline <= Instant::now() => {
+                    self.step_down("the lease could not be renewed in time")
+                }
                 Some(deadline) => tokio::select! {
                     () = sleep(pause) => {}
                     () = tokio::time::sleep_until(deadline) => self.step_down("the lease could not be renewed in time"),
@@ -123,21 +130,31 @@ impl Election {
     pub(crate) async fn release(mut self) {
         let led = self.renewed.is_some();
         self.step_down("shutting down");
-        let Some((mut lease, _)) = self.seen.take().filter(|_| led) else {
+        if !led {
             return;
-        };
-        if let Some(spec) = &mut lease.spec {
-            spec.holder_identity = None;
-            spec.lease_duration_seconds = Some(1);
-            spec.renew_time = Some(MicroTime(Timestamp::now()));
         }
-        let limit = self.options.retry_period;
-        let name = &self.options.lease;
-        match timeout(limit, self.api.replace(name, &PostParams::default(), &lease)).await {
-            Ok(Ok(_)) => tracing::info!(lease = name, "lease released"),
-            Ok(Err(error)) => tracing::warn!(lease = name, "lease not released: {}", Trouble::from(&error).said),
+        let (limit, name) = (self.options.retry_period, self.options.lease.clone());
+        match timeout(limit, self.give_up()).await {
+            Ok(Ok(())) => tracing::info!(lease = name, "lease released"),
+            Ok(Err(trouble)) => tracing::warn!(lease = name, "lease not released: {}", trouble.said),
             Err(_) => tracing::warn!(lease = name, "lease not released within {limit:?}"),
         }
+    }
+
+    /// Read again first: the end may have come in the middle of a renewal.
+    async fn give_up(&self) -> Result<(), Trouble> {
+        let Some(mut lease) = self.api.get_opt(&self.options.lease).await? else {
+            return Ok(());
+        };
+        let Some(spec) = lease.spec.as_mut().filter(|spec| spec.holder_identity.as_deref() == Some(&self.identity))
+        else {
+            return Ok(());
+        };
+        spec.holder_identity = None;
+        spec.lease_duration_seconds = Some(1);
+        spec.renew_time = Some(MicroTime(Timestamp::now()));
+        self.api.replace(&self.options.lease, &PostParams::default(), &lease).await?;
+        Ok(())
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -148,7 +165,9 @@ impl Election {
     fn attempt_limit(&self) -> Duration {
         let half = self.options.renew_deadline / 2;
         match self.deadline() {
-            Some(deadline) => half.min(deadline.saturating_duration_since(Instant::now())).max(Duration::from_millis(100)),
+            Some(deadline) => {
+                half.min(deadline.saturating_duration_since(Instant::now())).max(Duration::from_millis(100))
+            }
             None => half,
         }
     }

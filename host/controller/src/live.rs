@@ -99,7 +99,8 @@ impl Live {
     /// # Errors
     /// [`LiveError::NoSuchRecord`] and [`LiveError::Unreadable`].
     pub async fn read(&self, key: &ObjectKey) -> Result<Snapshot, LiveError> {
-        let unreadable = |what: String, error: &kube::Error| LiveError::Unreadable { what, why: Trouble::from(error).said };
+        let unreadable =
+            |what: String, error: &kube::Error| LiveError::Unreadable { what, why: Trouble::from(error).said };
         let records: Api<RecordObject> = Api::namespaced(self.client.clone(), &key.namespace);
         let found = records.get_opt(&key.name).await.map_err(|e| unreadable(format!("ServiceDNSRecord {key}"), &e))?;
         let record = found.and_then(|found| found.fact()).ok_or_else(|| LiveError::NoSuchRecord(key.clone()))?;
@@ -109,9 +110,7 @@ impl Live {
         let object = object(key);
         let endpoints = beside(&self.client, &object, self.group);
         let domain_ref = record.spec.as_ref().map(|spec| Arc::clone(&spec.domain_ref)).unwrap_or_default();
-        let domain = async {
-            if domain_ref.is_empty() { Ok(None) } else { domains.get_opt(&domain_ref).await }
-        };
+        let domain = async { if domain_ref.is_empty() { Ok(None) } else { domains.get_opt(&domain_ref).await } };
         let everything = kube::api::ListParams::default();
         let (domain, published, members) =
             tokio::join!(domain, endpoints.get_opt(&object.name), members.list(&everything));
@@ -226,7 +225,10 @@ impl Snapshot {
             ));
         }
         if status.conditions.is_empty() {
-            advice.push("the controller has not looked at this record yet; is it running, and does one replica lead?".to_owned());
+            advice.push(
+                "the controller has not looked at this record yet; is it running, and does one replica lead?"
+                    .to_owned(),
+            );
         } else if status.observed_generation < self.record.meta.generation {
             advice.push("the controller has not looked at the latest change of this record yet".to_owned());
         }

@@ -96,8 +96,8 @@ impl Options {
         if [requests.connect_timeout, requests.request_timeout, requests.list_timeout].contains(&Duration::ZERO) {
             return refuse("timeouts of requests", "must be above 0");
         }
-        if !(5..=3600).contains(&requests.watch_timeout.as_secs()) {
-            return refuse("watch timeout", "must be between 5 s and 1 h");
+        if !(5..=290).contains(&requests.watch_timeout.as_secs()) {
+            return refuse("watch timeout", "must be between 5 s and 290 s, what API servers allow");
         }
         if requests.page_size == 0 {
             return refuse("page size", "must be at least 1");

@@ -99,7 +99,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Runs until cancelled, or until nobody takes the facts any more.
-pub(crate) async fn pump<F: Feed>(source: Source<F::Object>, feed: F, options: RequestOptions, links: Links<F::Object>) {
+pub(crate) async fn pump<F: Feed>(
+    source: Source<F::Object>,
+    feed: F,
+    options: RequestOptions,
+    links: Links<F::Object>,
+) {
     let cancel = links.cancel.clone();
     let mut pump = Pump::new(source, feed, options, links);
     cancel.run_until_cancelled(pump.run()).await;
@@ -128,7 +133,19 @@ impl<F: Feed> Pump<F> {
     fn new(source: Source<F::Object>, feed: F, options: RequestOptions, links: Links<F::Object>) -> Self {
         let backoff = Backoff::new(options.retry_first, options.retry_longest);
         let fresh = Freshness::new(links.written.is_some());
-        Self { source, feed, options, links, query: 0, list: None, fresh, backoff, since: None, told: None, batch: Vec::new() }
+        Self {
+            source,
+            feed,
+            options,
+            links,
+            query: 0,
+            list: None,
+            fresh,
+            backoff,
+            since: None,
+            told: None,
+            batch: Vec::new(),
+        }
     }
 
     fn open(&mut self) -> Events<F::Object> {
@@ -324,7 +341,12 @@ impl<F: Feed> Pump<F> {
             self.told = Some(trouble.kind);
             self.batch.extend(self.feed.standing(Some(trouble)));
         }
-        tracing::debug!(resource = self.source.resource, reason = trouble.kind.as_str(), "watch failed: {}", trouble.said);
+        tracing::debug!(
+            resource = self.source.resource,
+            reason = trouble.kind.as_str(),
+            "watch failed: {}",
+            trouble.said
+        );
         let pause = self.backoff.failed();
         let pause = if trouble.kind == Kind::NotFound { pause.min(ASK_AGAIN) } else { pause };
         trouble.retry_after.map_or(pause, |asked| pause.max(asked.min(self.options.retry_longest)))

@@ -134,8 +134,7 @@ pub async fn run<D: Decider>(
     index.apply(Fact::Leading(false), &mut Vec::new());
     let heart = Arc::new(Heart::new());
     let mut runtime_options = RuntimeOptions::new(parts.resolver);
-    runtime_options.observer =
-        Arc::new(Listening { metrics: Arc::clone(&metrics), heart: Arc::clone(&heart) });
+    runtime_options.observer = Arc::new(Listening { metrics: Arc::clone(&metrics), heart: Arc::clone(&heart) });
     runtime_options.resolve_limits = options.resolve.clone();
     if let Some(threads) = options.decide_threads {
         runtime_options.decide_threads = threads;
@@ -156,7 +155,8 @@ pub async fn run<D: Decider>(
     let (restart, restarts) = watch::channel(0);
     let asking = connect(config.clone(), &options.requests)?;
     tasks.spawn("the probe of the host", look(asking, options.members.probe, restart));
-    let around = Host { client: &client, options: &options, facts: &facts, stop: &stop, restarts: &restarts, metrics: &metrics };
+    let around =
+        Host { client: &client, options: &options, facts: &facts, stop: &stop, restarts: &restarts, metrics: &metrics };
     let (fleet, fleets) = watch::channel(Fleet::default());
     let feedback = watch_host(&mut tasks, &around, &host, &writer, fleet);
 
@@ -165,6 +165,7 @@ pub async fn run<D: Decider>(
         namespace: options.namespace.clone(),
         host: config.clone(),
         client: client.clone(),
+        restarts: restarts.clone(),
         members: options.members.clone(),
         requests: options.requests.clone(),
         facts: facts.clone(),
@@ -261,7 +262,13 @@ struct Host<'a> {
 
 impl Host<'_> {
     /// Starts the watch of one kind; answers to writes go into the sender.
-    fn watch<F>(&self, tasks: &mut Tasks, resource: &'static str, api: Api<F::Object>, feed: F) -> mpsc::Sender<F::Object>
+    fn watch<F>(
+        &self,
+        tasks: &mut Tasks,
+        resource: &'static str,
+        api: Api<F::Object>,
+        feed: F,
+    ) -> mpsc::Sender<F::Object>
     where
         F: Feed<Object: Clone + std::fmt::Debug + serde::de::DeserializeOwned>,
     {

@@ -67,12 +67,8 @@ mod tests {
     #[test]
     fn labels_are_bounded() {
         let condition = |kind, status| Condition::new(kind, status, Reason::Accepted, "");
-        let withheld = |reason: &str| Withheld {
-            name: "a".into(),
-            record_type: None,
-            reason: reason.into(),
-            message: "".into(),
-        };
+        let withheld =
+            |reason: &str| Withheld { name: "a".into(), record_type: None, reason: reason.into(), message: "".into() };
         let status = RecordStatus {
             conditions: vec![
                 condition("Accepted", ConditionStatus::True),

@@ -53,12 +53,9 @@ impl Kind {
     pub(crate) const fn is_passing(self) -> bool {
         match self {
             Self::Gone | Self::Throttled | Self::Server | Self::Timeout | Self::Unreachable => true,
-            Self::Unauthorized
-            | Self::Forbidden
-            | Self::NotFound
-            | Self::Conflict
-            | Self::Invalid
-            | Self::Garbage => false,
+            Self::Unauthorized | Self::Forbidden | Self::NotFound | Self::Conflict | Self::Invalid | Self::Garbage => {
+                false
+            }
         }
     }
 }
@@ -103,9 +100,10 @@ impl From<&kube::Error> for Trouble {
                     .map(|details| Duration::from_secs(u64::from(details.retry_after_seconds)));
                 trouble
             }
-            kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => {
-                Self::new(Kind::Garbage, &format!("the answer is not what a Kubernetes API server says: {}", chain(error)))
-            }
+            kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => Self::new(
+                Kind::Garbage,
+                &format!("the answer is not what a Kubernetes API server says: {}", chain(error)),
+            ),
             other if says_timeout(other) => Self::new(Kind::Timeout, "no answer in time"),
             other if says_too_large(other) => Self::new(Kind::Garbage, "the answer is larger than any honest one"),
             other => Self::new(Kind::Unreachable, &chain(other)),

@@ -36,6 +36,8 @@ pub(crate) struct Surroundings {
     pub(crate) host: Config,
     /// Reads Secrets in the host cluster.
     pub(crate) client: Client,
+    /// Changes when the host cluster is back after an absence.
+    pub(crate) restarts: watch::Receiver<u64>,
     pub(crate) members: MemberOptions,
     pub(crate) requests: RequestOptions,
     pub(crate) facts: FactSender,

@@ -116,7 +116,10 @@ fn away(trouble: &Trouble, server: &str, since: Timestamp) -> Reach {
     let (reason, message) = match trouble.kind {
         Kind::Unauthorized => (
             "Unauthorized",
-            format!("{server} does not accept the credentials ({}); put a valid kubeconfig into the Secret", trouble.said),
+            format!(
+                "{server} does not accept the credentials ({}); put a valid kubeconfig into the Secret",
+                trouble.said
+            ),
         ),
         Kind::Server => ("Unreachable", format!("{server} is not ready: {}", trouble.said)),
         Kind::Garbage => ("Unreachable", format!("{server} is not a Kubernetes API server: {}", trouble.said)),
@@ -205,7 +208,9 @@ mod tests {
         let reasons: Vec<_> = news
             .iter()
             .map(|(second, news)| match news {
-                News::Away(Reach::Unreachable { reason, message, .. }) => (*second, *reason, message.contains("Secret")),
+                News::Away(Reach::Unreachable { reason, message, .. }) => {
+                    (*second, *reason, message.contains("Secret"))
+                }
                 other => panic!("{other:?}"),
             })
             .collect();

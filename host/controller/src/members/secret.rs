@@ -69,12 +69,10 @@ pub(crate) async fn read(
     let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let source = Source::new("secrets", Side::Host, api).queries([only]);
     let feed = SecretFeed { name: Arc::clone(&name), namespace: around.namespace.clone(), contents };
-    // A restart is for connections that died; that of the host is looked after by its own watches' time limit.
-    let (_restart, restart) = watch::channel(0);
     let links = Links {
         facts: around.facts.clone(),
         cancel: cancel.clone(),
-        restart,
+        restart: around.restarts.clone(),
         written: None,
         metrics: Arc::clone(&around.metrics),
     };
@@ -89,9 +87,10 @@ pub(crate) async fn read(
                     reason: "SecretNotFound",
                     message: format!("{place} does not exist; create it with the kubeconfig of the cluster"),
                 },
-                Some(Content::Unreadable(why)) => {
-                    Credentials::Refused { reason: "SecretUnreadable", message: format!("{place} cannot be read: {why}") }
-                }
+                Some(Content::Unreadable(why)) => Credentials::Refused {
+                    reason: "SecretUnreadable",
+                    message: format!("{place} cannot be read: {why}"),
+                },
             };
             credentials.send_if_modified(|known| {
                 let news = !known.same(&judged);
@@ -164,10 +163,8 @@ impl Feed for SecretFeed {
 }
 
 async fn judge(place: &str, data: &Data, key: Option<&str>, allow_insecure: bool) -> Credentials {
-    let refused = |reason, error: &dyn std::fmt::Display| Credentials::Refused {
-        reason,
-        message: format!("{place}: {error}"),
-    };
+    let refused =
+        |reason, error: &dyn std::fmt::Display| Credentials::Refused { reason, message: format!("{place}: {error}") };
     let (bytes, kubeconfig) = match pick(data, key).and_then(|bytes| Ok((bytes, check(bytes, allow_insecure)?))) {
         Ok(usable) => usable,
         Err(error) => return refused(error.reason(), &error),

@@ -118,7 +118,9 @@ fn words(resource: &str, trouble: &Trouble) -> String {
             "{resource} cannot be read: {said}; apply deploy/member to that cluster, or grant list and watch on {resource} to the user of the kubeconfig"
         ),
         Kind::Unauthorized => {
-            format!("{resource} cannot be read: the credentials are not accepted; put a valid kubeconfig into the Secret")
+            format!(
+                "{resource} cannot be read: the credentials are not accepted; put a valid kubeconfig into the Secret"
+            )
         }
         Kind::NotFound => format!("{resource} cannot be read: the server does not know them ({said})"),
         _ => format!("{resource} cannot be read: {said}"),
@@ -133,6 +135,8 @@ mod tests {
     fn words_say_what_to_grant() {
         let said = "services is forbidden: User \"a\" cannot list resource \"services\"";
         let words = words("services", &Trouble::new(Kind::Forbidden, said));
-        assert!(words.contains(said) && words.contains("deploy/member") && words.contains("list and watch on services"));
+        assert!(
+            words.contains(said) && words.contains("deploy/member") && words.contains("list and watch on services")
+        );
     }
 }

@@ -58,6 +58,7 @@ impl Bench {
             namespace: NAMESPACE.to_owned(),
             host: kube::Config::new("https://127.0.0.1:1".parse()?),
             client: admin.clone(),
+            restarts: watch::channel(0).1,
             members: quick(),
             requests: impatient(),
             facts: facts_tx,

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use k8s_openapi::api::core::v1::Service;
 use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams},
 };
-use k8s_openapi::api::core::v1::Service;
 use mcsdns_core::{
     facts::{Change, ClusterFact, Fact},
     ids::{ClusterName, ObjectKey},
@@ -44,6 +44,7 @@ impl Watching {
             namespace: "default".to_owned(),
             host: kube::Config::new("https://127.0.0.1:1".parse()?),
             client: client.clone(),
+            restarts: watch::channel(0).1,
             members: MemberOptions::default(),
             requests: impatient(),
             facts: facts_tx,

@@ -177,9 +177,7 @@ async fn only_what_is_ours_is_taken_by_force() -> Result<()> {
 
     // Edited by hand: taken back.
     let by = |manager: &str| PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
-    let foreign = |address: &str| {
-        json!({"spec": {"endpoints": [{"dnsName": "x.example.com", "recordType": "A", "targets": [address]}]}})
-    };
+    let foreign = |address: &str| json!({"spec": {"endpoints": [{"dnsName": "x.example.com", "recordType": "A", "targets": [address]}]}});
     let api = objects(reading.clone());
     api.patch("service-a", &by("kubectl-edit"), &Patch::Merge(&foreign("203.0.113.1"))).await?;
     writing.publish("a", "192.0.2.1");

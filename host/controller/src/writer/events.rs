@@ -229,7 +229,9 @@ impl Announcer {
 
     fn reference(&self, about: &About) -> ObjectReference {
         let (kind, namespace, name, uid) = match about {
-            About::Record(record, uid) => ("ServiceDNSRecord", record.namespace.to_string(), record.name.to_string(), uid),
+            About::Record(record, uid) => {
+                ("ServiceDNSRecord", record.namespace.to_string(), record.name.to_string(), uid)
+            }
             About::Domain(name, uid) => ("Domain", self.namespace.clone(), name.to_string(), uid),
             About::Member(name, uid) => ("MemberCluster", self.namespace.clone(), name.to_string(), uid),
         };

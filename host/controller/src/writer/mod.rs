@@ -167,7 +167,12 @@ impl Writer {
     }
 
     /// Starts the workers; they end when cancelled, after the request they are at.
-    pub(crate) fn start(self: &Arc<Self>, applier: &Arc<Applier>, facts: &FactSender, cancel: &CancellationToken) -> TaskTracker {
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        applier: &Arc<Applier>,
+        facts: &FactSender,
+        cancel: &CancellationToken,
+    ) -> TaskTracker {
         let tasks = TaskTracker::new();
         for _ in 0..self.options.workers {
             let (writer, applier) = (Arc::clone(self), Arc::clone(applier));
@@ -252,7 +257,7 @@ impl Writer {
         let now = Instant::now();
         let mut queue = self.queue();
         match trouble.kind {
-            // It concerns everybody: one attempt at a time tells whether it is over.
+            // It concerns everybody: a few attempts now and then tell whether it is over.
             Kind::Unreachable | Kind::Throttled => {
                 let pause = trouble.retry_after.unwrap_or(pause).min(options.retry_longest);
                 queue.pause(now + pause.min(MOST_PATIENCE));
