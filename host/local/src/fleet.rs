@@ -31,6 +31,8 @@ pub struct ClusterObjects {
     pub outage: Option<(Timestamp, String)>,
     /// Not everything of it could be read: what is missing is not known rather than absent.
     pub incomplete: bool,
+    /// Nothing of it is told, because it was never read in full.
+    pub withheld: bool,
 }
 
 /// Everything that a folder says.
@@ -164,10 +166,9 @@ impl Fleet {
         fleet
     }
 
-    /// Everything, as told to an Index that knows nothing. With `tell_incomplete`, what could be read of a cluster is
-    /// told as if it were all there is; without, a cluster that could not be read in full counts as not read at all.
+    /// Everything, as told to an Index that knows nothing.
     #[must_use]
-    pub fn facts(&self, tell_incomplete: bool) -> Vec<Fact> {
+    pub fn facts(&self) -> Vec<Fact> {
         let mut facts = vec![
             Fact::Member(reset(&self.members)),
             Fact::Domain(reset(&self.domains)),
@@ -175,12 +176,12 @@ impl Fleet {
             Fact::Record(reset(&self.records)),
         ];
         for (name, objects) in &self.clusters {
-            facts.extend(objects.facts(name, tell_incomplete));
+            facts.extend(objects.facts(name));
         }
         facts
     }
 
-    /// What has changed since `before`. A cluster that became incomplete keeps what it had; see [`Self::keep`].
+    /// What has changed since `before`.
     #[must_use]
     pub fn changes(&self, before: &Self) -> Vec<Fact> {
         let mut facts: Vec<Fact> = Vec::new();
@@ -191,7 +192,7 @@ impl Fleet {
         for (name, objects) in &self.clusters {
             match before.clusters.get(name).filter(|_| before.members.contains_key(name)) {
                 Some(before) => facts.extend(objects.changes(before, name)),
-                None => facts.extend(objects.facts(name, false)),
+                None => facts.extend(objects.facts(name)),
             }
         }
         facts
@@ -287,9 +288,9 @@ impl ClusterObjects {
         }
     }
 
-    fn facts(&self, name: &ClusterName, tell_incomplete: bool) -> Vec<Fact> {
+    fn facts(&self, name: &ClusterName) -> Vec<Fact> {
         let mut facts = Vec::new();
-        if !self.incomplete || tell_incomplete {
+        if !self.withheld {
             facts.push(ClusterFact::Node(reset(&self.nodes)));
             facts.push(ClusterFact::Service(reset(&self.services)));
             facts.push(ClusterFact::Slice(reset(&self.slices)));
@@ -308,11 +309,11 @@ impl ClusterObjects {
     }
 
     fn changes(&self, before: &Self, name: &ClusterName) -> Vec<Fact> {
-        if before.incomplete && !self.incomplete {
-            return self.facts(name, false);
+        if before.withheld && !self.withheld {
+            return self.facts(name);
         }
         let mut facts = Vec::new();
-        if !before.incomplete || !self.incomplete {
+        if !self.withheld {
             facts.extend(changes(&before.nodes, &self.nodes).map(ClusterFact::Node));
             facts.extend(changes(&before.services, &self.services).map(ClusterFact::Service));
             facts.extend(changes(&before.slices, &self.slices).map(ClusterFact::Slice));

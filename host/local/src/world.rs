@@ -75,6 +75,9 @@ pub struct World<'d, D: ?Sized> {
     decider: &'d D,
     options: WorldOptions,
     fleet: Fleet,
+    /// The DNSEndpoints among the manifests.
+    given: BTreeMap<ObjectKey, Published>,
+    /// All DNSEndpoints, as they are now.
     published: BTreeMap<ObjectKey, Published>,
     statuses: BTreeMap<ObjectKey, Arc<RecordStatus>>,
     domains: BTreeMap<Arc<str>, Arc<DomainStatus>>,
@@ -95,6 +98,7 @@ impl<'d, D: Decider + ?Sized> World<'d, D> {
         let mut world = Self {
             index: Index::new(options.settings.clone(), policies, options.now),
             decider,
+            given: fleet.published.clone(),
             published: fleet.published.clone(),
             statuses: fleet
                 .records
@@ -106,7 +110,7 @@ impl<'d, D: Decider + ?Sized> World<'d, D> {
             fleet,
             options,
         };
-        let facts = world.fleet.facts(true);
+        let facts = world.fleet.facts();
         let writes = world.learn(facts)?;
         Ok((world, writes))
     }
@@ -116,6 +120,7 @@ impl<'d, D: Decider + ?Sized> World<'d, D> {
     /// # Errors
     /// When the world does not come to rest.
     pub fn change(&mut self, mut fleet: Fleet) -> Result<usize, WorldError> {
+        self.take_given(&fleet);
         self.remember(&mut fleet);
         let facts = fleet.changes(&self.fleet);
         self.statuses.retain(|key, _| fleet.records.contains_key(key));
@@ -163,7 +168,7 @@ impl<'d, D: Decider + ?Sized> World<'d, D> {
     pub fn again(&mut self) -> Result<usize, WorldError> {
         let mut fleet = self.fleet.clone();
         self.remember(&mut fleet);
-        let facts = fleet.facts(true);
+        let facts = fleet.facts();
         self.learn(facts)
     }
 
@@ -177,9 +182,13 @@ impl<'d, D: Decider + ?Sized> World<'d, D> {
         now: Timestamp,
         policies: PolicyRef,
     ) -> Result<(Self, usize), WorldError> {
+        self.take_given(&fleet);
         self.remember(&mut fleet);
         self.options.now = self.options.now.max(now);
-        Self::new(fleet, policies, self.decider, self.options)
+        let given = std::mem::take(&mut self.given);
+        let (mut world, writes) = Self::new(fleet, policies, self.decider, self.options)?;
+        world.given = given;
+        Ok((world, writes))
     }
 
     /// Ends the process and starts another one that finds everything as this one left it; how many objects it wrote.
@@ -187,9 +196,22 @@ impl<'d, D: Decider + ?Sized> World<'d, D> {
     /// # Errors
     /// When the world does not come to rest.
     pub fn restart(self, policies: PolicyRef) -> Result<(Self, usize), WorldError> {
-        let mut fleet = self.fleet.clone();
-        self.remember(&mut fleet);
-        Self::new(fleet, policies, self.decider, self.options)
+        let (mut fleet, now) = (self.fleet.clone(), self.options.now);
+        fleet.published.clone_from(&self.given);
+        self.restart_with(fleet, now, policies)
+    }
+
+    /// What changed about the DNSEndpoints among the manifests happened to the objects themselves.
+    fn take_given(&mut self, fleet: &Fleet) {
+        for key in self.given.keys().filter(|key| !fleet.published.contains_key(*key)) {
+            self.published.remove(key);
+        }
+        for (key, published) in &fleet.published {
+            if self.given.get(key) != Some(published) {
+                self.published.insert(key.clone(), published.clone());
+            }
+        }
+        self.given.clone_from(&fleet.published);
     }
 
     /// Writes what is known into the objects of `fleet`, as an API server would have kept it.

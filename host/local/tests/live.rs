@@ -10,7 +10,7 @@ use std::{
 
 use mcsdns_core::index::Settings;
 use mcsdns_local::live::{Local, LocalError, LocalEvent, LocalOptions, StoreError, Written};
-use mcsdns_runtime::{HickoryResolver, HostTable, Resolve, ResolveError, Resolved};
+use mcsdns_runtime::{HostTable, Resolve, ResolveError, Resolved, resolve::HickoryResolver};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 

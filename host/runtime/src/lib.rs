@@ -20,7 +20,7 @@ mod workers;
 pub use clock::{Clock, FixedClock, ManualClock, SystemClock};
 pub use decider::Decider;
 pub use observe::Observer;
-pub use resolve::{HostTable, HostTableError, Resolve, ResolveError, Resolved};
+pub use resolve::{HickoryResolver, HostTable, HostTableError, Resolve, ResolveError, Resolved};
 pub use run::{Channel, FactReceiver, FactSender, Runtime, RuntimeHandle, RuntimeOptions, Sink, channel};
 pub use sandbox::{CostObserver, SandboxDecider};
 pub use settle::{SettleError, settle};

@@ -169,7 +169,7 @@ async fn the_guide_through_external_dns_to_dig_and_a_failover() {
 
     // What an operator sees.
     let table = kubectl(host, &["get", "servicednsrecords", "-A"], None).await.unwrap();
-    for part in ["DOMAIN", "ACCEPTED", "PROGRAMMED", "test-service", "your.domain.name"] {
+    for part in ["DOMAIN", "ACCEPTED", "PROGRAMMED", "test-service", "test-domain"] {
         assert!(table.to_uppercase().contains(&part.to_uppercase()), "{table}");
     }
     let events = kubectl(host, &["events", "-n", "test-namespace"], None).await.unwrap();

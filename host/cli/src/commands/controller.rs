@@ -2,9 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
 use clap::Args;
-use mcsdns_controller::{LOG_FILTER, Options, Parts};
+use mcsdns_controller::{ControllerError, LOG_FILTER, Options, Parts};
 use mcsdns_runtime::{
     Resolve,
     resolve::{HickoryResolver, ResolveLimits},
@@ -193,7 +192,15 @@ pub(crate) fn run(args: ControllerArgs) -> anyhow::Result<Verdict> {
                 Err(error) => tracing::error!("signals cannot be listened to: {error}"),
             }
         });
-        mcsdns_controller::run(options, parts, shutdown).await.context("the controller cannot run")?;
+        mcsdns_controller::run(options, parts, shutdown).await.map_err(classify)?;
         Ok(Verdict::Good)
     })
+}
+
+/// Settings and files that cannot be used are a wrong call; what the world does not give is not.
+pub(super) fn classify(error: ControllerError) -> anyhow::Error {
+    match error {
+        ControllerError::Options(_) | ControllerError::Kubeconfig(_) | ControllerError::NotInCluster(_) => wrong(error),
+        _ => error.into(),
+    }
 }

@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args};
-use mcsdns_controller::{Options, live::Live};
+use clap::Args;
+use mcsdns_controller::{
+    Options,
+    live::{Live, LiveError},
+};
 use mcsdns_core::{decision::ClusterState, explain::Explanation, ids::ObjectKey};
 
 use super::{
-    block_on,
+    block_on, controller,
     folder::{any_errors, rendered},
 };
 use crate::{
@@ -20,7 +23,6 @@ use crate::{
 /// Tells, name by name and cluster by cluster, what stands behind a record and why, what was refused by which rule, and
 /// what to do. Without -f it reads from a cluster, with your own rights, and changes nothing.
 #[derive(Args, Debug)]
-#[command(group(ArgGroup::new("cluster").args(["kubeconfig", "context"]).multiple(true).conflicts_with("dir")))]
 pub(crate) struct ExplainArgs {
     /// The record: NAMESPACE/NAME
     #[arg(value_name = "NAMESPACE/NAME", value_parser = record)]
@@ -88,9 +90,18 @@ fn live(args: &ExplainArgs) -> anyhow::Result<Explanation> {
         ..Options::default()
     };
     block_on(async move {
-        let live = Live::connect(&options).await?;
-        Ok(live.read(&args.record).await?.explain())
+        let live = Live::connect(&options).await.map_err(classify)?;
+        Ok(live.read(&args.record).await.map_err(classify)?.explain())
     })
+}
+
+/// A record or kubeconfig that is not there is a wrong call; a cluster that does not answer is not.
+fn classify(error: LiveError) -> anyhow::Error {
+    match error {
+        LiveError::NoSuchRecord(_) => wrong(error),
+        LiveError::Connect(error) => controller::classify(error),
+        _ => error.into(),
+    }
 }
 
 /// The explanation for people.

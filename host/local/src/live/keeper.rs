@@ -99,7 +99,7 @@ impl Keeper {
         let mut fleet = self.gather();
         fleet.problems.extend(problems);
         self.complain(&fleet.problems);
-        let facts = fleet.facts(false);
+        let facts = fleet.facts();
         self.fleet = fleet;
         self.send(facts);
         self.publish();
@@ -197,6 +197,10 @@ impl Keeper {
             self.known.published = shown;
         } else if !fleet.host_incomplete {
             self.known.published.append(&mut self.hidden);
+        }
+        for (name, objects) in &mut fleet.clusters {
+            // A cluster that was never understood in full is not known; one that was is known by what it said.
+            objects.withheld = objects.incomplete && self.fleet.clusters.get(name).is_none_or(|before| before.withheld);
         }
         for (key, published) in &self.known.published {
             fleet.published.insert(key.clone(), published.clone());

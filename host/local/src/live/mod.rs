@@ -223,7 +223,7 @@ impl Local {
             .map_err(LocalError::Threads)?;
         let ended = runtime.run(facts, shutdown).await.map_err(LocalError::Threads);
         queue.stop();
-        if tokio::task::spawn_blocking(move || thread.join()).await.is_err() {
+        if !matches!(tokio::task::spawn_blocking(move || thread.join()).await, Ok(Ok(()))) {
             tracing::error!("the thread that writes files ended with a panic");
         }
         if let Some(dns) = dns {
