@@ -116,7 +116,7 @@ impl Budget {
 pub struct EngineLimits {
     /// No policy gets a budget beyond this.
     pub ceiling: Budget,
-    /// Instances alive at the same time, at least three; a decision that needs more than are free waits.
+    /// Instances alive at the same time; a decision that needs one more waits.
     pub instances: u32,
     /// Stack of a call, in bytes. Must be well below the stack of any thread that decides (Rust gives threads 2 MiB).
     pub stack_bytes: u32,

@@ -70,8 +70,6 @@ impl Engine {
     ///
     /// When the system refuses what the sandbox needs; its address space, as a rule.
     pub fn new(limits: EngineLimits) -> Result<Self, EngineError> {
-        // A decision may need one instance per aspect, and takes them all at once.
-        let limits = EngineLimits { instances: limits.instances.max(3), ..limits };
         // Reserving 4 GiB of addresses per memory lets the processor check every access for free. Where addresses are
         // rationed (`ulimit -v`), the policies check for themselves and take some 15 % longer.
         let wasm = wasmtime::Engine::new(&config(&limits, Addresses::Plenty))
@@ -79,7 +77,7 @@ impl Engine {
             .map_err(|error| EngineError::Settings(format!("{error:#}")))?;
         let mut linker = Linker::new(&wasm);
         versions::link_all(&mut linker).map_err(|error| EngineError::Settings(format!("{error:#}")))?;
-        let permits = Arc::new(Permits::new(limits.instances));
+        let permits = Arc::new(Permits::new(limits.instances.max(1)));
         start_clock(&wasm, Arc::clone(&permits))?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -145,7 +143,7 @@ fn config(limits: &EngineLimits, addresses: Addresses) -> Config {
     let table = usize::try_from(limits.ceiling.table_elements).unwrap_or(usize::MAX);
     let keep = usize::try_from(limits.keep_resident_bytes).unwrap_or(usize::MAX);
     // One more than there are permits, for finding out why an answer could not be read.
-    let instances = limits.instances.saturating_add(1);
+    let instances = limits.instances.max(1).saturating_add(1);
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(CORE_INSTANCES))
         .total_memories(instances.saturating_mul(MEMORIES))
