@@ -1,5 +1,13 @@
 //! The command as people and scripts meet it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail by panicking"
+)]
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read},

@@ -1,5 +1,13 @@
 //! Every case of tests/cases, through the Index: with the policy in the box in the sandbox, and called natively.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail by panicking"
+)]
+
 use std::{path::PathBuf, sync::Arc};
 
 use mcsdns_core::decision::{DecisionInput, Needs, PolicyRef};

@@ -1,5 +1,13 @@
 //! The local loop on real files, with real DNS questions.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail by panicking"
+)]
+
 use std::{
     fs,
     net::IpAddr,

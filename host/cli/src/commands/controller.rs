@@ -171,15 +171,16 @@ impl ControllerArgs {
 }
 
 /// Runs the controller.
-pub(crate) fn run(args: ControllerArgs) -> anyhow::Result<Verdict> {
+pub(crate) fn run(args: &ControllerArgs) -> anyhow::Result<Verdict> {
     args.log.start(LOG_FILTER)?;
     let options = args.options();
     options.check().map_err(wrong)?;
     let policy = folder::policy(&args.policy)?;
     let digest = policy.policies.first().map(|policy| policy.digest().to_string()).unwrap_or_default();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), policy = &*policy.reference.title, digest, "mcsdns controller");
+    let resolver = args.resolver;
     block_on(async move {
-        let resolver: Arc<dyn Resolve> = Arc::new(match args.resolver {
+        let resolver: Arc<dyn Resolve> = Arc::new(match resolver {
             Some(address) => HickoryResolver::server(address)?,
             None => HickoryResolver::system()?,
         });

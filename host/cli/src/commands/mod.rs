@@ -23,7 +23,7 @@ use crate::{
 pub(crate) fn run(args: Args) -> anyhow::Result<Verdict> {
     let mut out = Out::new(args.colour);
     match args.command {
-        Command::Controller(args) => controller::run(*args),
+        Command::Controller(args) => controller::run(&args),
         Command::Local(local) => local::run(local, args.colour),
         Command::Demo(args) => demo::run(&args, &mut out),
         Command::Render(render) => render::run(&render, &mut out, args.colour),

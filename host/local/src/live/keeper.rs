@@ -120,10 +120,10 @@ impl Keeper {
             }
             let now = Instant::now();
             for (target, (_, due)) in &self.failed {
-                if *due <= now || stop {
-                    if let Some(effect) = self.retries.remove(target) {
-                        writes.entry(target.clone()).or_insert(effect);
-                    }
+                if (*due <= now || stop)
+                    && let Some(effect) = self.retries.remove(target)
+                {
+                    writes.entry(target.clone()).or_insert(effect);
                 }
             }
             if !writes.is_empty() {

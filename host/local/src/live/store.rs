@@ -312,7 +312,7 @@ fn write(path: &Path, object: &impl Serialize) -> Result<(), StoreError> {
         return Ok(());
     }
     let io = |error| StoreError::Io { path: path.to_owned(), error };
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
     fs::create_dir_all(folder).map_err(io)?;
     let file_name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = folder.join(format!(".{file_name}.{}", std::process::id()));

@@ -220,7 +220,7 @@ impl Demo<'_> {
     /// Writes a file as a whole, as a careful editor would.
     fn write(&mut self, path: &str, text: &str) -> anyhow::Result<()> {
         let path = self.dir.join(path);
-        let folder = path.parent().unwrap_or(Path::new("."));
+        let folder = path.parent().unwrap_or_else(|| Path::new("."));
         let save = || {
             fs::create_dir_all(folder)?;
             let temporary = folder.join(".new");
