@@ -15,6 +15,7 @@ use crate::{
     name::TxtAffix,
     plan::Endpoint,
     planner::{self, Context},
+    reason::Reason,
 };
 
 /// Names that are told as examples.
@@ -70,7 +71,7 @@ pub struct Rehearsed {
 pub struct Failure {
     /// At which record.
     pub record: ObjectKey,
-    /// Stable: that of the failure, or of the rule.
+    /// Stable: that of the failure, or `PolicyViolation`.
     pub reason: Arc<str>,
     /// For people.
     pub message: String,
@@ -153,7 +154,10 @@ impl Rehearsal {
         };
         let limits = Limits { zone: &part.input.subject.domain, ..self.limits.clone() };
         let mut checked = guard::check(&part.input, &output, &limits)
-            .map_err(|violation| (violation.rule, format!("breaks the rule {}: {violation}", violation.rule)))?;
+            .map_err(|violation| {
+            let message = format!("the answer breaks the rule {}: {violation}", violation.rule);
+            (Reason::PolicyViolation.as_str(), message)
+        })?;
         checked.clamp(self.ttl_bounds.0, self.ttl_bounds.1);
         let taken_by = |name: &str| self.taken.get(name).or_else(|| claimed.get(name)).cloned();
         let context = Context {

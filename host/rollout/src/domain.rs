@@ -220,7 +220,7 @@ impl<P: Version> DomainRollout<P> {
     }
 
     /// Looks at everything anew.
-    pub fn step(&mut self, map: impl Fn(&str) -> MapState<P>, in_the_box: &P, now: Timestamp) -> Step<P> {
+    pub fn step(&mut self, map: impl Fn(&str) -> MapState<P>, in_the_box: &PerAspect<P>, now: Timestamp) -> Step<P> {
         if self.active.is_none() {
             self.active = self.recall(&map, in_the_box, now);
         }
@@ -300,11 +300,11 @@ impl<P: Version> DomainRollout<P> {
     fn recall(
         &self,
         map: &impl Fn(&str) -> MapState<P>,
-        in_the_box: &P,
+        in_the_box: &PerAspect<P>,
         now: Timestamp,
     ) -> Option<PerAspect<Seat<P>>> {
         let remembered = self.remembered.as_ref()?;
-        let [naming, selection, ttl] = Aspect::ALL.map(|aspect| {
+        let recall = |aspect: Aspect, in_the_box: &P| {
             let Some(status) = remembered.iter().find(|status| *status.aspect == *aspect.as_str()) else {
                 // Nothing is said about the policy in the box.
                 return Some(Seat { map: None, version: in_the_box.clone(), since: now });
@@ -319,13 +319,18 @@ impl<P: Version> DomainRollout<P> {
                     _ => None,
                 },
             }
-        });
-        Some([naming?, selection?, ttl?])
+        };
+        let [naming, selection, ttl] = in_the_box;
+        Some([
+            recall(Aspect::Naming, naming)?,
+            recall(Aspect::Selection, selection)?,
+            recall(Aspect::Ttl, ttl)?,
+        ])
     }
 
     /// Finds out what would decide, aspect by aspect, and what stands in the way of what is wanted.
-    fn resolve(&mut self, map: &impl Fn(&str) -> MapState<P>, in_the_box: &P, now: Timestamp) {
-        for (i, aspect) in Aspect::ALL.into_iter().enumerate() {
+    fn resolve(&mut self, map: &impl Fn(&str) -> MapState<P>, in_the_box: &PerAspect<P>, now: Timestamp) {
+        for (i, (aspect, in_the_box)) in Aspect::ALL.into_iter().zip(in_the_box).enumerate() {
             let wanted = self.wanted.maps.get(i).cloned().flatten();
             let active = self.active.as_ref().and_then(|active| active.get(i)).cloned();
             let seat = |map: Option<Arc<str>>, version: P| {

@@ -13,7 +13,7 @@ use mcsdns_core::{
     decision::{Needs, PolicyFailure, PolicyRef},
     facts::{Change, Domain, Fact, InForce, OnFailure, PolicyNames, Rollout},
     guard::Limits,
-    index::Settings,
+    index::{DomainPolicies, Settings},
     rehearsal::Rehearsal,
 };
 use mcsdns_policy::{Aspect, Digest, LoadError, PolicySet};
@@ -72,6 +72,10 @@ pub trait PilotObserver: Send + Sync {
     fn told(&self, domain: &str, rollout: &Rollout) {
         let _ = (domain, rollout);
     }
+    /// A Domain is gone.
+    fn forgotten(&self, domain: &str) {
+        let _ = domain;
+    }
 }
 
 impl PilotObserver for () {}
@@ -103,7 +107,6 @@ pub struct Pilot {
     kept: BTreeSet<Arc<str>>,
     /// Domains that are to be looked at again by then although nothing was heard.
     not_yet: BTreeMap<Arc<str>, Timestamp>,
-    health: BTreeMap<Arc<str>, PolicyFailure>,
 }
 
 impl Pilot {
@@ -113,7 +116,7 @@ impl Pilot {
     /// When the policy in the box does not answer all questions.
     pub fn new(shelf: Shelf, decider: Arc<SandboxDecider>, options: PilotOptions) -> Result<Self, LoadError> {
         let in_the_box = shelf.in_the_box().clone();
-        let default = decider.put(PolicySet::all(&in_the_box.policy)?);
+        let default = decider.put(set(&in_the_box)?);
         Ok(Self {
             rollouts: Rollouts::new(in_the_box, options.defaults.clone()),
             shelf,
@@ -125,7 +128,6 @@ impl Pilot {
             in_force: BTreeMap::new(),
             kept: BTreeSet::from([default.id]),
             not_yet: BTreeMap::new(),
-            health: BTreeMap::new(),
         })
     }
 
@@ -137,10 +139,16 @@ impl Pilot {
         Self::new(self.shelf.clone(), Arc::clone(&self.decider), self.options.clone())
     }
 
-    /// The policy in the box, for everything, as the Index is to know it.
+    /// The policies in the box, as the Index is to know them.
     #[must_use]
     pub fn default_policies(&self) -> Option<PolicyRef> {
-        PolicySet::all(&self.shelf.in_the_box().policy).ok().map(|set| set.policy_ref())
+        set(self.shelf.in_the_box()).ok().map(|set| set.policy_ref())
+    }
+
+    /// What the Index must know about Domains and policies.
+    #[must_use]
+    pub const fn domain_policies(&self) -> DomainPolicies {
+        if self.options.defaults.is_empty() { DomainPolicies::Honoured } else { DomainPolicies::Everywhere }
     }
 
     /// Takes in what happened and answers what the Index is to be told. `rehearse` asks the Index for a rehearsal.
@@ -239,10 +247,6 @@ impl Pilot {
                     self.rollouts.health(domain, failing);
                     touched.insert(Arc::clone(domain));
                 }
-                match failure {
-                    Some(failure) => drop(self.health.insert(id, failure)),
-                    None => drop(self.health.remove(&id)),
-                }
             }
         }
     }
@@ -283,6 +287,7 @@ impl Pilot {
 
     fn forget_domain(&mut self, name: &Arc<str>) {
         self.rollouts.domain_removed(name);
+        self.options.observer.forgotten(name);
         self.told.remove(name);
         self.in_force.remove(name);
         self.not_yet.remove(name);
@@ -381,7 +386,7 @@ impl Pilot {
 
     fn put(&self, policies: &PerAspect<Loaded>, on_failure: OnFailure) -> Result<PolicyRef, LoadError> {
         let own = Arc::new(set(policies)?);
-        let default = PolicySet::all(&self.shelf.in_the_box().policy)?;
+        let default = set(self.shelf.in_the_box())?;
         let is_default = own.policy_ref().id == default.policy_ref().id;
         let settings = &self.options.settings;
         let substitute = (on_failure == OnFailure::Default && !is_default).then(|| Substitute {

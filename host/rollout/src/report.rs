@@ -44,7 +44,7 @@ struct Finding {
 
 impl<P: Version> DomainRollout<P> {
     /// What is to be told; `None` while something is being read or tried, which takes a moment and is not worth a word.
-    pub fn report(&mut self, in_the_box: &P, now: Timestamp) -> Option<Report<P>> {
+    pub fn report(&mut self, in_the_box: &PerAspect<P>, now: Timestamp) -> Option<Report<P>> {
         if self.is_checking() {
             return None;
         }
@@ -53,7 +53,7 @@ impl<P: Version> DomainRollout<P> {
         let active = self.active();
         let force = match (active, self.wanted.on_failure) {
             (Some(active), _) => Force::Policies(active.map(Clone::clone)),
-            (None, OnFailure::Default) => Force::Policies([(); 3].map(|()| in_the_box.clone())),
+            (None, OnFailure::Default) => Force::Policies(in_the_box.clone()),
             (None, OnFailure::Keep) => Force::Held(self.held(&findings)),
         };
         let ready = self.ready(&policies, &findings);

@@ -33,7 +33,7 @@ pub enum Action<P> {
 /// The policies of all Domains.
 #[derive(Clone, Debug)]
 pub struct Rollouts<P> {
-    in_the_box: P,
+    in_the_box: PerAspect<P>,
     /// Decide where a Domain names nothing.
     defaults: PolicyNames,
     maps: BTreeMap<Arc<str>, Result<P, Refusal>>,
@@ -49,7 +49,7 @@ pub struct Rollouts<P> {
 impl<P: Version> Rollouts<P> {
     /// Nothing is known yet. Where a Domain names no ConfigMap, `defaults` do, and then the policy in the box.
     #[must_use]
-    pub const fn new(in_the_box: P, defaults: PolicyNames) -> Self {
+    pub const fn new(in_the_box: PerAspect<P>, defaults: PolicyNames) -> Self {
         Self {
             in_the_box,
             defaults,

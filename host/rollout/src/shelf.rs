@@ -6,9 +6,10 @@
 use std::{sync::Arc, time::Instant};
 
 use mcsdns_api::convert::PolicyMap;
-use mcsdns_policy::{Aspect, Engine, LoadError, LoadRequest, Policy, PolicySet, default_policy_bytes};
+use mcsdns_policy::{Aspect, Engine, LoadError, LoadRequest, Policy, PolicySet};
 
 use crate::{
+    domain::PerAspect,
     package::{Case, Package},
     revision,
 };
@@ -90,29 +91,28 @@ pub trait CaseCheck: Send + Sync {
 #[derive(Clone)]
 pub struct Shelf {
     engine: Engine,
-    in_the_box: Loaded,
+    in_the_box: PerAspect<Loaded>,
     cases: Arc<dyn CaseCheck>,
 }
 
 impl Shelf {
-    /// A shelf with the policy in the box.
+    /// A shelf with the policies that decide unless others are named: naming, selection, TTL. All from the same engine.
     ///
     /// # Errors
-    /// When the policy in the box cannot be loaded.
-    pub fn new(engine: Engine, cases: Arc<dyn CaseCheck>) -> Result<Self, LoadError> {
-        let policy = engine.load(&LoadRequest::new("default", default_policy_bytes()))?;
-        Ok(Self { engine, in_the_box: Loaded::new(policy), cases })
+    /// When one of them does not answer its question.
+    pub fn new(
+        engine: Engine,
+        in_the_box: PerAspect<Arc<Policy>>,
+        cases: Arc<dyn CaseCheck>,
+    ) -> Result<Self, LoadError> {
+        let [naming, selection, ttl] = in_the_box.clone();
+        PolicySet::new(naming, selection, ttl)?;
+        Ok(Self { engine, in_the_box: in_the_box.map(Loaded::new), cases })
     }
 
-    /// With another policy in the place of the one in the box; it must answer all questions.
+    /// The policies in the box.
     #[must_use]
-    pub fn with(engine: Engine, in_the_box: Arc<Policy>, cases: Arc<dyn CaseCheck>) -> Self {
-        Self { engine, in_the_box: Loaded::new(in_the_box), cases }
-    }
-
-    /// The policy in the box.
-    #[must_use]
-    pub const fn in_the_box(&self) -> &Loaded {
+    pub const fn in_the_box(&self) -> &PerAspect<Loaded> {
         &self.in_the_box
     }
 
@@ -180,12 +180,17 @@ impl Shelf {
         if cases.is_empty() {
             return Ok(());
         }
-        let pick = |aspect| {
+        let pick = |aspect, in_the_box: &Loaded| {
             let own = loaded.policy.implements(aspect);
-            Arc::clone(if own { &loaded.policy } else { &self.in_the_box.policy })
+            Arc::clone(if own { &loaded.policy } else { &in_the_box.policy })
         };
-        let set = PolicySet::new(pick(Aspect::Naming), pick(Aspect::Selection), pick(Aspect::Ttl))
-            .map_err(|error| error.to_string())?;
+        let [naming, selection, ttl] = &self.in_the_box;
+        let set = PolicySet::new(
+            pick(Aspect::Naming, naming),
+            pick(Aspect::Selection, selection),
+            pick(Aspect::Ttl, ttl),
+        )
+        .map_err(|error| error.to_string())?;
         self.cases.check(cases, &set).map_err(|failure| failure.to_string())
     }
 }

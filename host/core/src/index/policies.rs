@@ -6,7 +6,7 @@ use super::{
     Depth, DomainPolicies, Index,
     claims::Rank,
     flow::add_ages,
-    record::{DomainEntry, Entry},
+    record::{DomainEntry, Entry, Verdict},
 };
 use crate::{
     decision::{Needs, PolicyRef},
@@ -24,6 +24,13 @@ pub(super) struct Told {
     in_force: InForce,
     /// `None` where only the policies were told.
     rollout: Option<Arc<Rollout>>,
+}
+
+impl Told {
+    fn is_failing(&self) -> bool {
+        let ready = self.rollout.as_ref().and_then(|rollout| rollout.ready.as_ref());
+        ready.is_some_and(|ready| ready.reason == Reason::PolicyFailing)
+    }
 }
 
 impl Index {
@@ -74,6 +81,8 @@ impl Index {
         };
         if !before.as_ref().is_some_and(same) {
             self.touch_domain(domain);
+        } else if before.as_ref().is_some_and(Told::is_failing) && !self.domain_policies.get(domain).is_some_and(Told::is_failing) {
+            self.ask_failed_again(domain);
         }
         self.report_domain(domain, out);
     }
@@ -88,6 +97,18 @@ impl Index {
             return false;
         }
         awaits
+    }
+
+    /// The policies answer again: whoever got no answer need not wait for the next attempt.
+    fn ask_failed_again(&mut self, domain: &str) {
+        for key in self.by_domain.get(domain).cloned().unwrap_or_default() {
+            if let Some(entry) = self.records.get_mut(&key)
+                && matches!(entry.answered, Some((_, Verdict::Failed(_))))
+            {
+                entry.ask_again = Some(self.now);
+                self.touch(&key, Depth::Observe);
+            }
+        }
     }
 
     fn touch_domain(&mut self, domain: &str) {
