@@ -1,6 +1,6 @@
 //! From Services in member clusters to answers of a name server: table 4.2, on real API servers with the shipped roles.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use mcsdns_e2e::{Member, NAMESPACE, SOON, World, endpoint, run, told};
 use mcsdns_testbed::{AuditMark, Bind, ExternalDns, ExternalDnsVersion, apply, dig, fixtures, kubectl, wait_until};
