@@ -413,8 +413,13 @@ mod tests {
             targets: targets.clone(),
             provider_specific: vec![("aws/weight".to_owned(), "1".to_owned())],
         };
-        let answers =
-            [Answer::Clusters(vec![0]), Answer::Targets(targets), Answer::Sets(vec![set]), Answer::Otherwise, Answer::Keep];
+        let answers = [
+            Answer::Clusters(vec![0]),
+            Answer::Targets(targets),
+            Answer::Sets(vec![set]),
+            Answer::Otherwise,
+            Answer::Keep,
+        ];
         let output = DecisionOutput {
             names: [
                 (Place::Everywhere, Fallback::Nothing),

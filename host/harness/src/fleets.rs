@@ -124,7 +124,12 @@ mod tests {
 
     #[test]
     fn what_is_needed_is_there() {
-        let needs = Needs { state_age: true, ready_endpoints: true, annotations: vec!["b".into(), "a".into()], ..Needs::default() };
+        let needs = Needs {
+            state_age: true,
+            ready_endpoints: true,
+            annotations: vec!["b".into(), "a".into()],
+            ..Needs::default()
+        };
         let input = fleet(3, &needs);
         assert_eq!(input.clusters[2].state_for_seconds, Some(AGE));
         assert_eq!(input.clusters[2].ready_endpoints, 3);

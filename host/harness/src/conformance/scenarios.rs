@@ -46,8 +46,16 @@ fn sizes(all: &mut Vec<Scenario>, needs: &Needs) {
     });
     add("no-clusters-left", "places that are known and no cluster in them", fleet(0, needs));
     add("one-cluster", "one cluster", fleet(1, needs));
-    add("hundred-clusters", "100 clusters in 10 regions and 30 zones, a tenth of them without endpoints", mixed_fleet(100, needs));
-    add("thousand-clusters", "1000 clusters in 10 regions and 30 zones, a tenth of them without endpoints", mixed_fleet(1000, needs));
+    add(
+        "hundred-clusters",
+        "100 clusters in 10 regions and 30 zones, a tenth of them without endpoints",
+        mixed_fleet(100, needs),
+    );
+    add(
+        "thousand-clusters",
+        "1000 clusters in 10 regions and 30 zones, a tenth of them without endpoints",
+        mixed_fleet(1000, needs),
+    );
     add("one-region", "eight clusters in one zone of one region", {
         let mut input = fleet(SIZE, needs);
         input.places = Arc::new(Places {
@@ -210,7 +218,8 @@ fn each(input: &mut DecisionInput, change: impl Fn(u32, &mut Cluster)) {
 
 /// Every second cluster has all labels that are needed.
 fn label_all(input: &mut DecisionInput, needs: &Needs, value: &str) {
-    let labels: Vec<(u32, Arc<str>)> = (0..).zip(&needs.cluster_labels).map(|(key, _)| (key, Arc::from(value))).collect();
+    let labels: Vec<(u32, Arc<str>)> =
+        (0..).zip(&needs.cluster_labels).map(|(key, _)| (key, Arc::from(value))).collect();
     each(input, |i, cluster| {
         if i % 2 == 0 {
             cluster.labels.clone_from(&labels);

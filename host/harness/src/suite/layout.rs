@@ -239,7 +239,9 @@ fn config_of(dir: &Path) -> Result<Option<Config>, SuiteError> {
 fn optional(path: &Path) -> Result<Option<String>, SuiteError> {
     let io = |error| SuiteError::Io { path: path.to_owned(), error };
     match std::fs::metadata(path) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         Err(error) => return Err(io(error)),
         Ok(metadata) if metadata.len() > FILE_BYTES => {
             let message = format!("has {} bytes, the limit is {FILE_BYTES}", metadata.len());
@@ -346,7 +348,10 @@ mod tests {
     #[test]
     fn a_list_says_what_is_tested_with_what() {
         let dir = folder(&[
-            ("policies.yaml", "- {name: a, config: a.yaml, cases: ['one*'], maxFuel: 7}\n- {name: b, config: {x: [1]}}\n"),
+            (
+                "policies.yaml",
+                "- {name: a, config: a.yaml, cases: ['one*'], maxFuel: 7}\n- {name: b, config: {x: [1]}}\n",
+            ),
             ("a.yaml", "from: file"),
             ("one-1/case.yaml", ""),
             ("two/case.yaml", ""),
