@@ -70,30 +70,19 @@ struct Tallies {
 impl Tallies {
     fn new(places: &Places<'_>, fleet: &Fleet<'_>) -> Self {
         let mut tallies = Self {
-            everywhere: Tally {
-                members: Vec::with_capacity(fleet.regions.len()),
-                ..Tally::default()
-            },
+            everywhere: Tally { members: Vec::with_capacity(fleet.regions.len()), ..Tally::default() },
             regions: vec![Tally::default(); places.regions.len()],
             zones: vec![Tally::default(); places.zones.len()],
         };
         let mut zones = fleet.zones.iter();
-        let columns = fleet
-            .regions
-            .iter()
-            .zip(fleet.address_counts)
-            .zip(fleet.unreachable)
-            .zip(fleet.zone_counts);
+        let columns = fleet.regions.iter().zip(fleet.address_counts).zip(fleet.unreachable).zip(fleet.zone_counts);
         for (cluster, (((region, addresses), unreachable), zone_count)) in (0..).zip(columns) {
             let offers = *addresses > 0;
             tallies.everywhere.add(cluster, offers, *unreachable);
             if let Some(tally) = at_mut(&mut tallies.regions, *region) {
                 tally.add(cluster, offers, *unreachable);
             }
-            for zone in zones
-                .by_ref()
-                .take(usize::try_from(*zone_count).unwrap_or_default())
-            {
+            for zone in zones.by_ref().take(usize::try_from(*zone_count).unwrap_or_default()) {
                 if let Some(tally) = at_mut(&mut tallies.zones, *zone) {
                     tally.add(cluster, offers, *unreachable);
                 }
@@ -124,10 +113,7 @@ pub fn select(
     let mut decisions = Vec::with_capacity(names.len());
     decisions.extend(names.map(|(place, fallback)| {
         if let Fallback::AlwaysAliasOf(_) = fallback {
-            return Decision {
-                answer: Answer::Otherwise,
-                because: "always an alias".to_owned(),
-            };
+            return Decision { answer: Answer::Otherwise, because: "always an alias".to_owned() };
         }
         let tally = tallies.of(place).unwrap_or(&nobody);
         let answer = if tally.members.is_empty() {
@@ -135,10 +121,7 @@ pub fn select(
         } else {
             Answer::Clusters(tally.members.as_slice().to_vec())
         };
-        Decision {
-            answer,
-            because: because(tally, place, places),
-        }
+        Decision { answer, because: because(tally, place, places) }
     }));
     decisions
 }
@@ -156,11 +139,7 @@ fn because(tally: &Tally, place: Place, places: &Places<'_>) -> String {
     push_number(&mut text, count(tally.members.len()));
     text.push_str(" of ");
     push_number(&mut text, tally.all);
-    text.push_str(if tally.all == 1 {
-        " cluster"
-    } else {
-        " clusters"
-    });
+    text.push_str(if tally.all == 1 { " cluster" } else { " clusters" });
     push_place(&mut text, place, places);
     text.push_str(" serve");
     if tally.remembered > 0 {
@@ -206,20 +185,8 @@ mod tests {
     use super::*;
     use crate::Zone;
 
-    const ZONES: [Zone<'_>; 2] = [
-        Zone {
-            name: "eu1",
-            region: 0,
-        },
-        Zone {
-            name: "us1",
-            region: 1,
-        },
-    ];
-    const PLACES: Places<'_> = Places {
-        regions: &["eu", "us"],
-        zones: &ZONES,
-    };
+    const ZONES: [Zone<'_>; 2] = [Zone { name: "eu1", region: 0 }, Zone { name: "us1", region: 1 }];
+    const PLACES: Places<'_> = Places { regions: &["eu", "us"], zones: &ZONES };
     const NAMES: [(Place, Fallback); 6] = [
         (Place::Everywhere, Fallback::Nothing),
         (Place::Region(0), Fallback::AliasOf(0)),
@@ -230,10 +197,7 @@ mod tests {
     ];
 
     fn select_in(fleet: &Fleet<'_>) -> Vec<(Answer, String)> {
-        select(&PLACES, fleet, NAMES.into_iter())
-            .into_iter()
-            .map(|it| (it.answer, it.because))
-            .collect()
+        select(&PLACES, fleet, NAMES.into_iter()).into_iter().map(|it| (it.answer, it.because)).collect()
     }
 
     #[test]
@@ -249,26 +213,11 @@ mod tests {
         assert_eq!(
             select_in(&fleet),
             [
-                (
-                    clusters(&[0, 2]),
-                    "2 of 3 clusters serve, 1 of them out of reach".to_owned()
-                ),
-                (
-                    Answer::Otherwise,
-                    "0 of 1 cluster in region eu serve".to_owned()
-                ),
-                (
-                    clusters(&[0]),
-                    "1 of 1 cluster in region us serve".to_owned()
-                ),
-                (
-                    Answer::Otherwise,
-                    "0 of 1 cluster in zone eu1 of eu serve".to_owned()
-                ),
-                (
-                    clusters(&[0]),
-                    "1 of 1 cluster in zone us1 of us serve".to_owned()
-                ),
+                (clusters(&[0, 2]), "2 of 3 clusters serve, 1 of them out of reach".to_owned()),
+                (Answer::Otherwise, "0 of 1 cluster in region eu serve".to_owned()),
+                (clusters(&[0]), "1 of 1 cluster in region us serve".to_owned()),
+                (Answer::Otherwise, "0 of 1 cluster in zone eu1 of eu serve".to_owned()),
+                (clusters(&[0]), "1 of 1 cluster in zone us1 of us serve".to_owned()),
                 (Answer::Otherwise, "always an alias".to_owned()),
             ]
         );
@@ -276,19 +225,9 @@ mod tests {
 
     #[test]
     fn without_clusters_every_name_follows_its_fallback() {
-        let fleet = Fleet {
-            regions: &[],
-            unreachable: &[],
-            zone_counts: &[],
-            zones: &[],
-            address_counts: &[],
-        };
+        let fleet = Fleet { regions: &[], unreachable: &[], zone_counts: &[], zones: &[], address_counts: &[] };
         let decisions = select_in(&fleet);
-        assert!(
-            decisions
-                .iter()
-                .all(|(answer, _)| *answer == Answer::Otherwise)
-        );
+        assert!(decisions.iter().all(|(answer, _)| *answer == Answer::Otherwise));
         assert_eq!(decisions[1].1, "no clusters in region eu");
     }
 

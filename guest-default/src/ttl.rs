@@ -8,13 +8,7 @@ pub const DEFAULT_TTL: u32 = 180;
 /// One TTL for all `names` names of a record: what the record asks for, or [`DEFAULT_TTL`].
 #[must_use]
 pub fn ttls(subject: &Subject<'_>, names: usize) -> Vec<u32> {
-    vec![
-        subject
-            .record_ttl
-            .filter(|ttl| *ttl > 0)
-            .unwrap_or(DEFAULT_TTL);
-        names
-    ]
+    vec![subject.record_ttl.filter(|ttl| *ttl > 0).unwrap_or(DEFAULT_TTL); names]
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use kube::{
     api::{ApiResource, DynamicObject, Patch, PatchParams},
 };
 use mcsdns_testbed::{
-    AuditEntry, AuditMark, ControlPlane, ExternalDnsVersion, Fleet, apply, external_dns, fixtures, service_account_user,
-    wait_until,
+    AuditEntry, AuditMark, ControlPlane, ExternalDnsVersion, Fleet, apply, external_dns, fixtures,
+    service_account_user, wait_until,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;

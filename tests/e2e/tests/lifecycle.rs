@@ -51,7 +51,9 @@ async fn drift_is_repaired_and_the_objects_of_others_are_left_alone() {
     served(&world, "nginx", "10.20.30.1").await;
 
     let edit = r#"[{"op":"replace","path":"/spec/endpoints/0/targets","value":["192.0.2.66"]}]"#;
-    kubectl(host, &["patch", "dnsendpoint", "service-nginx", "-n", "test", "--type=json", "-p", edit], None).await.unwrap();
+    kubectl(host, &["patch", "dnsendpoint", "service-nginx", "-n", "test", "--type=json", "-p", edit], None)
+        .await
+        .unwrap();
     world.published("test", "nginx", &expected("nginx", "10.20.30.1")).await.unwrap();
     let uid = endpoint(&world.client("host").await.unwrap(), "test", "nginx").await.unwrap().metadata.uid;
     dns_endpoints(&world).await.delete("service-nginx", &DeleteParams::default()).await.unwrap();
@@ -157,7 +159,10 @@ async fn a_crash_and_a_restart_write_nothing_when_nothing_changed() {
         served(&world, &format!("web{n}"), &format!("10.20.30.{n}")).await;
     }
     for n in 1..=5 {
-        world.condition(("ServiceDNSRecord", "test", &format!("web{n}")), "Programmed", "True/Programmed").await.unwrap();
+        world
+            .condition(("ServiceDNSRecord", "test", &format!("web{n}")), "Programmed", "True/Programmed")
+            .await
+            .unwrap();
     }
     world.condition(("MemberCluster", mcsdns_e2e::NAMESPACE, "c1"), "Ready", "True/Connected").await.unwrap();
     let host = world.cluster("host").unwrap();
@@ -192,7 +197,13 @@ async fn a_crash_and_a_restart_write_nothing_when_nothing_changed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_leader_dies_the_other_goes_on() {
     let world = started().await;
-    let flags = ["--leader-elect=true", "--lease-duration=4s", "--renew-deadline=3s", "--renew-period=1s", "--retry-period=500ms"];
+    let flags = [
+        "--leader-elect=true",
+        "--lease-duration=4s",
+        "--renew-deadline=3s",
+        "--renew-period=1s",
+        "--retry-period=500ms",
+    ];
     let first = world.controller("first", &flags).await.unwrap();
     served(&world, "nginx", "10.20.30.1").await;
     let second = world.controller("second", &flags).await.unwrap();

@@ -152,7 +152,13 @@ async fn members_come_and_go_while_running_and_bad_ones_are_told_apart() {
     world.join("c2").await.unwrap();
     world.condition(member("c2"), "Ready", "True/Connected").await.unwrap();
     for name in ["exec", "garbage", "nosecret"] {
-        world.ours("MemberCluster", mcsdns_e2e::NAMESPACE).await.unwrap().delete(name, &Default::default()).await.unwrap();
+        world
+            .ours("MemberCluster", mcsdns_e2e::NAMESPACE)
+            .await
+            .unwrap()
+            .delete(name, &Default::default())
+            .await
+            .unwrap();
     }
     world.says(&host, "test", "nginx", &both("nginx")).await.unwrap();
     world.condition(("ServiceDNSRecord", "test", "nginx"), "Degraded", "False/AsExpected").await.unwrap();
@@ -174,7 +180,10 @@ async fn a_cluster_without_labels_and_a_service_of_another_type() {
     world.record("test", "nginx", json!({"domainRef": "galactic"})).await.unwrap();
     world.published("test", "nginx", &both("nginx")[..3]).await.unwrap();
     world.condition(("ServiceDNSRecord", "test", "nginx"), "Degraded", "True/RegionUnknown").await.unwrap();
-    world.condition(("MemberCluster", mcsdns_e2e::NAMESPACE, "c2"), "PlacesKnown", "False/RegionUnknown").await.unwrap();
+    world
+        .condition(("MemberCluster", mcsdns_e2e::NAMESPACE, "c2"), "PlacesKnown", "False/RegionUnknown")
+        .await
+        .unwrap();
     let patch = r#"{"spec":{"type":"ClusterIP"}}"#;
     let args = ["patch", "service", "nginx", "-n", "test", "-p", patch];
     mcsdns_testbed::kubectl(world.cluster("c2").unwrap(), &args, None).await.unwrap();

@@ -175,12 +175,9 @@ async fn the_guide_through_external_dns_to_dig_and_a_failover() {
     let events = kubectl(host, &["events", "-n", "test-namespace"], None).await.unwrap();
     assert!(events.contains("NoReadyEndpoints"), "{events}");
     let kubeconfig = host.admin_kubeconfig();
-    let told = run(
-        &["explain", "test-namespace/test-service", "--kubeconfig", kubeconfig.to_str().unwrap()],
-        None,
-    )
-    .await
-    .unwrap();
+    let told = run(&["explain", "test-namespace/test-service", "--kubeconfig", kubeconfig.to_str().unwrap()], None)
+        .await
+        .unwrap();
     assert!(told.contains(NAMES[0]) && told.contains("c2"), "{told}");
 }
 
