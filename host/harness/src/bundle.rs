@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use mcsdns_core::{
-    decision::{DecisionInput, DecisionOutput, InputProblem},
+    decision::{DecisionInput, DecisionOutput, InputProblem, Needs},
     guard::Violation,
 };
 use mcsdns_policy::{Aspect, DecideError, Decided, Digest, PolicySet};
@@ -44,6 +44,8 @@ pub struct Bundle {
     pub domain: String,
     /// Who answered.
     pub policies: Vec<Answerer>,
+    /// What the policies wanted to be told; labels in the question refer to its list of keys.
+    pub needs: Needs,
     /// What the answer was held to.
     pub bounds: Bounds,
     /// The question.
@@ -137,6 +139,7 @@ impl Bundle {
             record: made.record(),
             domain: made.domain.to_string(),
             policies: answerers(policies),
+            needs: policies.policy_ref().needs,
             bounds,
             input: made.input.as_ref().clone(),
             answer: Some(answered(&made.result)),
@@ -215,6 +218,8 @@ pub struct Replay {
     pub same: bool,
     /// Whether the answers are the same word for word, reasons included.
     pub same_answer: bool,
+    /// What the policies now want to be told and the bundle does not know, in words.
+    pub missing: Vec<String>,
     /// Fuel that it took.
     pub fuel: u64,
     /// Time that it took, in microseconds.
@@ -243,7 +248,8 @@ impl Replay {
 /// Makes the decision of a bundle again.
 #[must_use]
 pub fn replay(bundle: &Bundle, policies: &PolicySet) -> Replay {
-    let result = policies.decide(&bundle.input);
+    let needs = policies.policy_ref().needs;
+    let result = policies.decide(&asked_with(bundle, &needs));
     let now = answered(&result);
     let (cost, policies_now) = (result.map(|decided| decided.cost).unwrap_or_default(), answerers(policies));
     let (then, same_answer) = match &bundle.answer {
@@ -262,9 +268,46 @@ pub fn replay(bundle: &Bundle, policies: &PolicySet) -> Replay {
         then,
         now: lines,
         same_answer,
+        missing: missing(&bundle.needs, &needs),
         fuel: cost.fuel,
         micros: u64::from(cost.total_micros),
     }
+}
+
+/// The question as policies with these needs are asked it: labels go by their place in the list of keys.
+fn asked_with(bundle: &Bundle, needs: &Needs) -> DecisionInput {
+    let mut input = bundle.input.clone();
+    for cluster in &mut input.clusters {
+        cluster.labels = cluster
+            .labels
+            .iter()
+            .filter_map(|(key, value)| {
+                let key = bundle.needs.cluster_labels.get(usize::try_from(*key).ok()?)?;
+                let place = needs.cluster_labels.iter().position(|needed| needed == key)?;
+                Some((u32::try_from(place).ok()?, value.clone()))
+            })
+            .collect();
+        cluster.labels.sort();
+    }
+    input
+}
+
+/// What is needed now and was not told then.
+fn missing(then: &Needs, now: &Needs) -> Vec<String> {
+    let keys = |what: &str, then: &[String], now: &[String]| {
+        let new: Vec<String> =
+            now.iter().filter(|key| !then.contains(key)).map(|key| format!("{what} {key}")).collect();
+        new
+    };
+    let mut missing = keys("the label", &then.cluster_labels, &now.cluster_labels);
+    missing.extend(keys("the annotation", &then.annotations, &now.annotations));
+    if now.ready_endpoints && !then.ready_endpoints {
+        missing.push("numbers of ready endpoints".to_owned());
+    }
+    if now.state_age && !then.state_age {
+        missing.push("ages of states".to_owned());
+    }
+    missing
 }
 
 /// What an answer leads to when nothing else is there.

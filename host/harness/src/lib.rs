@@ -13,6 +13,7 @@ pub mod inspect;
 pub mod interface;
 pub mod judge;
 pub mod junit;
+pub mod known;
 pub mod recorder;
 pub mod spending;
 pub mod suite;
