@@ -258,6 +258,6 @@ A policy for mcsdns ({list}). What it does not decide is decided by the policy i
             .replace("@DEFAULTS@", &defaults)
             .replace("@NEEDS@", &needs)
             .replace("@DRAINING@", draining)
-            .replace("@EXPORT@", &export.join(", "))
+            .replace("@EXPORT@", &export.join(" + "))
     }
 }
