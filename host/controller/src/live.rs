@@ -236,11 +236,7 @@ impl Snapshot {
         } else if status.observed_generation < self.record.meta.generation {
             advice.push("the controller has not looked at the latest change of this record yet".to_owned());
         }
-        let bad = |condition: &&Condition| {
-            (&*condition.kind == "Degraded") == (condition.status == ConditionStatus::True)
-                && condition.status != ConditionStatus::Unknown
-        };
-        advice.extend(status.conditions.iter().filter(bad).map(|condition| condition.message.to_string()));
+        advice.extend(mcsdns_core::explain::advice(&self.key, status));
         advice.extend(self.unreadable.iter().cloned());
         advice
     }

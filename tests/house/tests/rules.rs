@@ -1,6 +1,6 @@
 //! Dependencies point one way, and a newcomer finds the room for a change from the tree alone.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail by panicking")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
