@@ -46,6 +46,16 @@ impl About {
     }
 }
 
+/// Keys that are known only once the configuration is read, for [`Needs::cluster_labels`] and [`Needs::annotations`].
+///
+/// They are kept for as long as the program runs, which for a policy is as long as it lives: call this while the policy
+/// is made, not in a decision.
+#[must_use]
+pub fn keys(keys: impl IntoIterator<Item = String>) -> &'static [&'static str] {
+    let keys: Vec<&'static str> = keys.into_iter().map(|key| &*key.leak()).collect();
+    keys.leak()
+}
+
 /// What a policy wants to be told beyond the minimum. Each costs time in every decision, and the last two cause more
 /// decisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

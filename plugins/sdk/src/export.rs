@@ -312,7 +312,7 @@ macro_rules! __component {
 
             impl exports::mcsdns::policy::lifecycle::Guest for Component {
                 fn describe() -> $crate::__private::types::Description {
-                    $crate::__private::guest::describe::<$policy>(&[$($crate::__private::types::Aspect::$aspect),+])
+                    $crate::__private::guest::describe(&POLICY, &[$($crate::__private::types::Aspect::$aspect),+])
                 }
 
                 fn configure(config: ::std::string::String) -> ::std::result::Result<(), ::std::string::String> {

@@ -23,6 +23,14 @@ pub enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClusterId(pub(crate) u32);
 
+impl ClusterId {
+    /// Its place in the order of the fleet, for tables of one's own.
+    #[must_use]
+    pub fn index(self) -> usize {
+        to_usize(self.0)
+    }
+}
+
 /// A label that was asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Label {

@@ -19,21 +19,22 @@ pub type Cell<P> = OnceLock<P>;
 
 /// What the policy says about itself.
 #[must_use]
-pub fn describe<P: Policy>(aspects: &[types::Aspect]) -> types::Description {
+pub fn describe<P: Policy>(cell: &Cell<P>, aspects: &[types::Aspect]) -> types::Description {
     let about = P::ABOUT;
+    let needs = cell.get().map_or(about.needs, P::needs);
     let owned = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
     types::Description {
         name: about.name.to_owned(),
         version: about.version.to_owned(),
         aspects: aspects.to_vec(),
         needs: types::Needs {
-            addresses: about.needs.addresses,
-            cluster_names: about.needs.cluster_names,
-            cluster_labels: owned(about.needs.cluster_labels),
-            annotations: owned(about.needs.annotations),
-            fqdns: about.needs.fqdns,
-            ready_endpoints: about.needs.ready_endpoints,
-            state_age: about.needs.state_age,
+            addresses: needs.addresses,
+            cluster_names: needs.cluster_names,
+            cluster_labels: owned(needs.cluster_labels),
+            annotations: owned(needs.annotations),
+            fqdns: needs.fqdns,
+            ready_endpoints: needs.ready_endpoints,
+            state_age: needs.state_age,
         },
         config_schema: about.config_schema.map(str::to_owned),
     }
@@ -186,7 +187,7 @@ pub(crate) fn select_with<P: Selection>(
     questions: &[types::Question],
     fqdns: &[String],
 ) -> Result<Vec<types::Decision>, Refusal> {
-    let fleet = fleet(clusters, &P::ABOUT.needs);
+    let fleet = fleet(clusters, &policy.needs());
     let question = |question: &types::Question| {
         let fallback = match question.fallback {
             types::Fallback::Nothing => Fallback::Nothing,

@@ -125,7 +125,7 @@ mod bindings {
 }
 
 pub use crate::{
-    about::{About, Needs},
+    about::{About, Needs, keys},
     fleet::{Cluster, ClusterId, Fleet, State},
     names::{Fallback, Name, NameId, Names},
     policy::{ConfigError, Naming, NoConfig, Policy, Refusal, Selection, Ttl},

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 
-use crate::{About, Ask, Decision, Names, Outcome, Places, Subject, Ttls};
+use crate::{About, Ask, Decision, Names, Needs, Outcome, Places, Subject, Ttls};
 
 /// A policy: who it is, and how it becomes what its configuration says.
 ///
@@ -25,6 +25,12 @@ pub trait Policy: Sized + Send + Sync + 'static {
     /// When the configuration will not do. The text goes to the person who wrote it: say which field, what is wrong
     /// and what to write instead.
     fn new(config: Self::Config) -> Result<Self, ConfigError>;
+
+    /// What it needs with this configuration, where that differs from [`ABOUT`](Self::ABOUT): a host asks once more
+    /// after it has configured the policy.
+    fn needs(&self) -> Needs {
+        Self::ABOUT.needs
+    }
 }
 
 /// The aspect *naming*: which names a record gets.

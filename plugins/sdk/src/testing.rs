@@ -200,7 +200,7 @@ impl Scene {
     /// # Errors
     /// What the policy refuses.
     pub fn names<P: Naming>(&self, policy: &P) -> Result<Vec<String>, Refusal> {
-        let subject = self.subject_for::<P>();
+        let subject = self.subject_for(policy);
         let places = self.places();
         let names = policy.names(&view(&subject), &places.view())?;
         let fqdn = |id| names.get(id).map_or("(a name that is not there)", |name| name.fqdn.as_str());
@@ -237,11 +237,11 @@ impl Scene {
     }
 
     fn decide<P: Selection>(&self, policy: &P) -> Result<Vec<(String, String, Option<u32>)>, Refusal> {
-        let subject = self.subject_for::<P>();
+        let subject = self.subject_for(policy);
         let places = self.places();
         let (questions, fqdns) = self.questions(&places);
-        let fqdns = if P::ABOUT.needs.fqdns { fqdns } else { Vec::new() };
-        let given = guest::select_with(policy, &subject, &places.wit, self.fleet::<P>(&places), &questions, &fqdns)?;
+        let fqdns = if policy.needs().fqdns { fqdns } else { Vec::new() };
+        let given = guest::select_with(policy, &subject, &places.wit, self.fleet(policy, &places), &questions, &fqdns)?;
         let view = places.view();
         let place = |question: &types::Question| view.name(guest::place(question.place)).to_string();
         let text = |decision: &types::Decision| {
@@ -259,13 +259,13 @@ impl Scene {
     /// # Errors
     /// What the policy refuses.
     pub fn ttls<P: Ttl>(&self, policy: &P, outcomes: &[Outcome]) -> Result<Ttls, Refusal> {
-        policy.ttls(&view(&self.subject_for::<P>()), outcomes)
+        policy.ttls(&view(&self.subject_for(policy)), outcomes)
     }
 
     /// The record, with the annotations that the policy needs.
-    fn subject_for<P: Policy>(&self) -> types::Subject {
+    fn subject_for<P: Policy>(&self, policy: &P) -> types::Subject {
         let mut subject = self.subject.clone();
-        subject.annotations.retain(|(key, _)| P::ABOUT.needs.annotations.contains(&key.as_str()));
+        subject.annotations.retain(|(key, _)| policy.needs().annotations.contains(&key.as_str()));
         subject.annotations.sort();
         subject
     }
@@ -300,8 +300,8 @@ impl Scene {
     }
 
     /// The columns, as far as the policy needs them.
-    fn fleet<P: Policy>(&self, places: &OwnPlaces) -> types::Fleet {
-        let needs = P::ABOUT.needs;
+    fn fleet<P: Policy>(&self, policy: &P, places: &OwnPlaces) -> types::Fleet {
+        let needs = policy.needs();
         let view = places.view();
         let mut fleet = types::Fleet {
             states: Vec::new(),
