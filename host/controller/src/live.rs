@@ -3,6 +3,8 @@
 //! No second controller is started for that. The statuses say what the controller saw and why it decided so; the
 //! DNSEndpoint says what is published. Reading them takes the rights of whoever asks, not those of the controller.
 
+mod all;
+
 use std::sync::Arc;
 
 use kube::{Api, Client};
@@ -26,6 +28,8 @@ use crate::{
     trouble::Trouble,
     writer::object,
 };
+
+pub use self::all::Holdings;
 
 /// Why a record cannot be explained.
 #[derive(Debug, thiserror::Error)]
