@@ -1,6 +1,6 @@
 //! Dependencies point one way, and a newcomer finds the room for a change from the tree alone.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail by panicking")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -49,15 +49,21 @@ fn dependencies_point_one_way() {
         ("mcsdns-controller", &["mcsdns-api", "mcsdns-core", "mcsdns-policy", "mcsdns-rollout", "mcsdns-runtime"]),
         ("mcsdns-local", &["mcsdns-api", "mcsdns-core", "mcsdns-policy", "mcsdns-rollout", "mcsdns-runtime"]),
         (
+            "mcsdns-harness",
+            &["mcsdns-api", "mcsdns-core", "mcsdns-local", "mcsdns-policy", "mcsdns-rollout", "mcsdns-runtime"],
+        ),
+        (
             "mcsdns-cli",
             &[
                 "mcsdns-api",
                 "mcsdns-controller",
                 "mcsdns-core",
+                "mcsdns-harness",
                 "mcsdns-local",
                 "mcsdns-policy",
                 "mcsdns-rollout",
                 "mcsdns-runtime",
+                "mcsdns-toolchain",
             ],
         ),
     ]);
@@ -85,6 +91,7 @@ fn the_core_is_pure_and_the_sandbox_knows_no_cluster() {
         ("mcsdns-api", &["tokio", "wasmtime"]),
         ("mcsdns-controller", &["wasmtime"]),
         ("mcsdns-local", &["wasmtime"]),
+        ("mcsdns-harness", &["kube", "tokio", "wasmtime"]),
         ("mcsdns-cli", &["kube", "wasmtime"]),
     ];
     for (name, forbidden) in forbidden {
