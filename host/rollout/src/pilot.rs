@@ -29,6 +29,8 @@ use crate::{
 
 /// When to ask again for what cannot be tried yet.
 const NOT_YET: SignedDuration = SignedDuration::from_secs(1);
+/// What cannot be tried for so long is worth a word. A start takes less: until then what an earlier process wrote still holds.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(20);
 
 impl Version for Loaded {
     fn revision(&self) -> &Arc<str> {
@@ -105,8 +107,8 @@ pub struct Pilot {
     in_force: BTreeMap<Arc<str>, [Option<Arc<str>>; 2]>,
     /// Ids that are never dropped.
     kept: BTreeSet<Arc<str>>,
-    /// Domains that are to be looked at again by then although nothing was heard.
-    not_yet: BTreeMap<Arc<str>, Timestamp>,
+    /// Domains that are to be looked at again although nothing was heard: since when that is so, and when next.
+    not_yet: BTreeMap<Arc<str>, (Timestamp, Timestamp)>,
 }
 
 impl Pilot {
@@ -164,7 +166,6 @@ impl Pilot {
         }
         let mut facts = Vec::new();
         for domain in touched {
-            self.not_yet.remove(&domain);
             self.advance(&domain, now, &rehearse, &mut facts);
         }
         facts
@@ -173,13 +174,18 @@ impl Pilot {
     /// When to be asked again although nothing happened.
     #[must_use]
     pub fn wake(&self) -> Option<Timestamp> {
-        self.not_yet.values().copied().chain(self.rollouts.wake()).min()
+        self.not_yet.values().map(|(_, next)| *next).chain(self.rollouts.wake()).min()
     }
 
     /// What has no effect in the ConfigMaps, by name.
     #[must_use]
     pub const fn notes(&self) -> &BTreeMap<Arc<str>, Vec<String>> {
         &self.notes
+    }
+
+    /// The ConfigMaps that hold no policy that may decide, and why.
+    pub fn refusals(&self) -> impl Iterator<Item = (&Arc<str>, &Refusal)> {
+        self.rollouts.refusals()
     }
 
     /// What was told of each Domain last.
@@ -189,7 +195,7 @@ impl Pilot {
     }
 
     fn due(&self, now: Timestamp) -> BTreeSet<Arc<str>> {
-        let not_yet = self.not_yet.iter().filter(|(_, at)| **at <= now).map(|(domain, _)| Arc::clone(domain));
+        let not_yet = self.not_yet.iter().filter(|(_, (_, at))| *at <= now).map(|(domain, _)| Arc::clone(domain));
         not_yet.chain(self.rollouts.due(now)).collect()
     }
 
@@ -308,19 +314,32 @@ impl Pilot {
                     Action::Try { domain, rollout, policies } => {
                         tried = self.try_out(&domain, &rollout, &policies, now, rehearse);
                         if !tried {
-                            self.not_yet.insert(Arc::clone(&domain), now.checked_add(NOT_YET).unwrap_or(now));
-                            if let Some(report) = self.rollouts.report(&domain, now) {
-                                facts.extend(self.tell(&domain, report));
-                            }
+                            facts.extend(self.postpone(&domain, now));
                         }
                     }
                     Action::Tell(domain, report) => facts.extend(self.tell(&domain, report)),
                 }
             }
             if !tried {
-                return;
+                break;
             }
         }
+        // Whatever was due has been looked at; what still cannot be tried was put off again.
+        if self.not_yet.get(domain).is_some_and(|(_, next)| *next <= now) {
+            self.not_yet.remove(domain);
+        }
+    }
+
+    /// Policies cannot be tried yet: the records have not been read, or a cluster is just being read.
+    fn postpone(&mut self, domain: &Arc<str>, now: Timestamp) -> Option<Fact> {
+        let later = |by| now.checked_add(by).unwrap_or(now);
+        let (since, next) = self.not_yet.entry(Arc::clone(domain)).or_insert((now, now));
+        *next = later(NOT_YET);
+        if now.duration_since(*since) < PATIENCE {
+            return None;
+        }
+        let report = self.rollouts.report(domain, now)?;
+        self.tell(domain, report)
     }
 
     /// Tries policies on the records of a Domain; whether that was possible.

@@ -76,6 +76,11 @@ impl<P: Version> Rollouts<P> {
         self.maps.keys()
     }
 
+    /// The ConfigMaps that hold no policy that may decide, and why.
+    pub fn refusals(&self) -> impl Iterator<Item = (&Arc<str>, &Refusal)> {
+        self.maps.iter().filter_map(|(name, outcome)| Some((name, outcome.as_ref().err()?)))
+    }
+
     /// All ConfigMaps there are have been loaded.
     pub fn synced(&mut self) {
         self.synced = true;
