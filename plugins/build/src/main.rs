@@ -13,11 +13,8 @@ use std::{
 
 use mcsdns_toolchain::{Build, Profile, Toolchain};
 
-/// Stack of a policy in its linear memory.
+/// Stack of a policy in its linear memory. The same for all: another one means another standard library.
 const STACK_BYTES: u32 = 32 * 1024;
-
-/// Policies that go deeper: the parser of expressions calls itself.
-const DEEP: [(&str, u32); 1] = [("cel", 256 * 1024)];
 
 fn main() -> ExitCode {
     match run(&std::env::args().skip(1).collect::<Vec<_>>()) {
@@ -39,10 +36,9 @@ fn run(wanted: &[String]) -> Result<(), Box<dyn Error>> {
     let out = plugins.join("target/policies");
     fs::create_dir_all(&out)?;
     for name in known.iter().filter(|name| wanted.is_empty() || wanted.contains(name)) {
-        let stack = DEEP.iter().find(|(deep, _)| deep == name).map_or(STACK_BYTES, |(_, stack)| *stack);
         let build = Build::new(plugins.join(name), plugins.join("target/components"))
             .profile(Profile::Named("component".to_owned()))
-            .stack_bytes(stack)
+            .stack_bytes(STACK_BYTES)
             .locked();
         let bytes = toolchain.build(&build)?;
         let file = out.join(name).with_extension("wasm");
