@@ -8,7 +8,7 @@ use mcsdns_api::endpoint::EndpointGroup;
 use mcsdns_core::{index::Settings, name::TxtAffix};
 
 use crate::{
-    commands::{completion, controller, crd, demo, explain, local, render, test, version},
+    commands::{completion, controller, crd, demo, explain, local, policy, render, version},
     duration::{Grace, parse_grace},
 };
 
@@ -51,8 +51,9 @@ pub(crate) enum Command {
     Render(render::RenderArgs),
     /// Tell what stands behind the names of a record, and why
     Explain(explain::ExplainArgs),
-    /// Carry out cases: folders of manifests with the answer they must lead to
-    Test(test::TestArgs),
+    /// Make, test, look at and pack policies
+    #[command(subcommand, arg_required_else_help = true)]
+    Policy(policy::PolicyCommand),
     /// Print the CustomResourceDefinitions
     Crd(crd::CrdArgs),
     /// Print versions: of this program, of the policy in the box, of the policy interface

@@ -205,7 +205,7 @@ impl Election {
         match lease {
             None => {
                 let metadata = ObjectMeta { name: Some(self.options.lease.clone()), ..ObjectMeta::default() };
-                self.write(Lease { metadata, spec: None, ..Lease::default() }).await
+                self.write(Lease { metadata, spec: None }).await
             }
             Some(lease) if self.may_take(&lease) => match self.write(lease).await {
                 Err(trouble) if trouble.kind == Kind::Conflict => Ok(Step::Following),

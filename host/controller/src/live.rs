@@ -3,6 +3,8 @@
 //! No second controller is started for that. The statuses say what the controller saw and why it decided so; the
 //! DNSEndpoint says what is published. Reading them takes the rights of whoever asks, not those of the controller.
 
+mod all;
+
 use std::sync::Arc;
 
 use kube::{Api, Client};
@@ -26,6 +28,8 @@ use crate::{
     trouble::Trouble,
     writer::object,
 };
+
+pub use self::all::Holdings;
 
 /// Why a record cannot be explained.
 #[derive(Debug, thiserror::Error)]
@@ -232,11 +236,7 @@ impl Snapshot {
         } else if status.observed_generation < self.record.meta.generation {
             advice.push("the controller has not looked at the latest change of this record yet".to_owned());
         }
-        let bad = |condition: &&Condition| {
-            (&*condition.kind == "Degraded") == (condition.status == ConditionStatus::True)
-                && condition.status != ConditionStatus::Unknown
-        };
-        advice.extend(status.conditions.iter().filter(bad).map(|condition| condition.message.to_string()));
+        advice.extend(mcsdns_core::explain::advice(&self.key, status));
         advice.extend(self.unreadable.iter().cloned());
         advice
     }

@@ -264,7 +264,8 @@ mod tests {
 
     #[test]
     fn every_rule_is_checked() {
-        let broken: [(&str, fn(&mut Options)); 9] = [
+        type Breaks = fn(&mut Options);
+        let broken: [(&str, Breaks); 9] = [
             ("namespace", |o| o.namespace.clear()),
             ("lease duration", |o| o.leader.lease_duration = Duration::from_millis(10)),
             ("renew deadline", |o| o.leader.renew_deadline = o.leader.lease_duration),

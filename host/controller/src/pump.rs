@@ -110,6 +110,9 @@ pub(crate) async fn pump<F: Feed>(
     cancel.run_until_cancelled(pump.run()).await;
 }
 
+/// What a relist brought: values with the version of their objects.
+type Listed<F> = BTreeMap<<F as Feed>::Key, (<F as Feed>::Value, Option<String>)>;
+
 struct Pump<F: Feed> {
     source: Source<F::Object>,
     feed: F,
@@ -117,7 +120,7 @@ struct Pump<F: Feed> {
     links: Links<F::Object>,
     query: usize,
     /// The relist that is being received.
-    list: Option<BTreeMap<F::Key, (F::Value, Option<String>)>>,
+    list: Option<Listed<F>>,
     fresh: Freshness<F::Key>,
     backoff: Backoff,
     /// Since when it does not work, and the kind that was told.

@@ -110,6 +110,55 @@ pub struct DecisionInput {
     pub clusters: Vec<Cluster>,
 }
 
+/// An input that no Index would ask: something in it refers to what is not there. Inputs of our own are in order; those
+/// from files may not be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} is {index}, but there are only {length} {what}")]
+pub struct InputProblem {
+    /// Which part, for example `clusters[3].region`.
+    pub field: String,
+    /// The index that points nowhere.
+    pub index: u32,
+    /// How many things there are.
+    pub length: usize,
+    /// Of what.
+    pub what: &'static str,
+}
+
+impl InputProblem {
+    /// Stable, CamelCase.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        "InputInconsistent"
+    }
+}
+
+impl DecisionInput {
+    /// Checks that every index points at something.
+    ///
+    /// # Errors
+    /// The first that does not.
+    pub fn check(&self) -> Result<(), InputProblem> {
+        let (regions, zones) = (self.places.regions.len(), self.places.zones.len());
+        let within = |index: u32, length: usize, what, field: &dyn Fn() -> String| match (index as usize) < length {
+            true => Ok(()),
+            false => Err(InputProblem { field: field(), index, length, what }),
+        };
+        for (i, zone) in self.places.zones.iter().enumerate() {
+            within(zone.region, regions, "regions", &|| format!("places.zones[{i}].region"))?;
+        }
+        for (i, cluster) in self.clusters.iter().enumerate() {
+            if let Some(region) = cluster.region {
+                within(region, regions, "regions", &|| format!("clusters[{i}].region"))?;
+            }
+            for zone in &cluster.zones {
+                within(*zone, zones, "zones", &|| format!("clusters[{i}].zones"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Identifies the input of a decision together with the policies that answer it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InputHash(pub [u8; 16]);
@@ -301,4 +350,124 @@ pub struct PolicyFailure {
     pub reason: &'static str,
     /// For people.
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn input() -> DecisionInput {
+        DecisionInput {
+            subject: Subject {
+                service: "web".into(),
+                namespace: "shop".into(),
+                federation: "prod".into(),
+                domain: "example.com".into(),
+                external_name: None,
+                dns_prefix: None,
+                record_ttl: Some(60),
+                annotations: vec![("a".into(), "b".into())],
+            },
+            places: Arc::new(Places {
+                regions: vec!["eu".into()],
+                zones: vec![ZonePlace { name: "eu1".into(), region: 0 }],
+            }),
+            clusters: vec![Cluster {
+                name: "c1".into(),
+                region: Some(0),
+                zones: vec![0],
+                labels: vec![(0, "gold".into())],
+                state: ClusterState::NoReadyEndpoints,
+                state_for_seconds: None,
+                ready_endpoints: 0,
+                addresses: vec!["10.0.0.1".parse().unwrap()],
+            }],
+        }
+    }
+
+    /// Bundles are kept for years; these names are a format.
+    #[test]
+    fn the_written_form_of_a_question_does_not_change() {
+        let written = json!({
+            "subject": {
+                "service": "web", "namespace": "shop", "federation": "prod", "domain": "example.com",
+                "externalName": null, "dnsPrefix": null, "recordTtl": 60, "annotations": [["a", "b"]]
+            },
+            "places": {"regions": ["eu"], "zones": [{"name": "eu1", "region": 0}]},
+            "clusters": [{
+                "name": "c1", "region": 0, "zones": [0], "labels": [[0, "gold"]], "state": "no-ready-endpoints",
+                "stateForSeconds": null, "readyEndpoints": 0, "addresses": ["10.0.0.1"]
+            }]
+        });
+        assert_eq!(serde_json::to_value(input()).unwrap(), written);
+        assert_eq!(serde_json::from_value::<DecisionInput>(written).unwrap(), input());
+    }
+
+    #[test]
+    fn the_written_form_of_an_answer_does_not_change() {
+        let targets = vec![Target { cluster: 0, address: 1 }];
+        let set = WeightedSet {
+            set_identifier: "a".to_owned(),
+            targets: targets.clone(),
+            provider_specific: vec![("aws/weight".to_owned(), "1".to_owned())],
+        };
+        let answers = [
+            Answer::Clusters(vec![0]),
+            Answer::Targets(targets),
+            Answer::Sets(vec![set]),
+            Answer::Otherwise,
+            Answer::Keep,
+        ];
+        let output = DecisionOutput {
+            names: [
+                (Place::Everywhere, Fallback::Nothing),
+                (Place::Region(1), Fallback::AliasOf(0)),
+                (Place::Zone(2), Fallback::AlwaysAliasOf(0)),
+            ]
+            .map(|(place, fallback)| Name { fqdn: "n".to_owned(), place, fallback })
+            .to_vec(),
+            decisions: answers
+                .map(|answer| Decision { answer, because: "b".to_owned(), recheck_after_seconds: Some(5) })
+                .to_vec(),
+            ttls: vec![1],
+            recheck_after_seconds: None,
+        };
+        let decision = |answer| json!({"answer": answer, "because": "b", "recheckAfterSeconds": 5});
+        let written = json!({
+            "names": [
+                {"fqdn": "n", "place": "everywhere", "fallback": "nothing"},
+                {"fqdn": "n", "place": {"region": 1}, "fallback": {"aliasOf": 0}},
+                {"fqdn": "n", "place": {"zone": 2}, "fallback": {"alwaysAliasOf": 0}}
+            ],
+            "decisions": [
+                decision(json!({"clusters": [0]})),
+                decision(json!({"targets": [{"cluster": 0, "address": 1}]})),
+                decision(json!({"sets": [{
+                    "setIdentifier": "a", "targets": [{"cluster": 0, "address": 1}],
+                    "providerSpecific": [["aws/weight", "1"]]
+                }]})),
+                decision(json!("otherwise")),
+                decision(json!("keep"))
+            ],
+            "ttls": [1], "recheckAfterSeconds": null
+        });
+        assert_eq!(serde_json::to_value(&output).unwrap(), written);
+        assert_eq!(serde_json::from_value::<DecisionOutput>(written).unwrap(), output);
+    }
+
+    #[test]
+    fn indexes_that_point_nowhere_are_found() {
+        assert_eq!(input().check(), Ok(()));
+        let mut bad = input();
+        bad.clusters[0].region = Some(1);
+        assert_eq!(bad.check().unwrap_err().to_string(), "clusters[0].region is 1, but there are only 1 regions");
+        let mut bad = input();
+        bad.clusters[0].zones = vec![7];
+        assert_eq!(bad.check().unwrap_err().field, "clusters[0].zones");
+        let mut bad = input();
+        Arc::make_mut(&mut bad.places).zones[0].region = 2;
+        assert_eq!(bad.check().unwrap_err().field, "places.zones[0].region");
+    }
 }

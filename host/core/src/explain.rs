@@ -4,7 +4,12 @@ use std::{net::IpAddr, sync::Arc};
 
 use serde::Serialize;
 
-use crate::{decision::ClusterState, plan::Endpoint};
+use crate::{
+    decision::ClusterState,
+    ids::ObjectKey,
+    plan::Endpoint,
+    status::{ConditionStatus, RecordStatus},
+};
 
 /// What stands behind a record and why.
 #[derive(Clone, Debug, Serialize)]
@@ -82,4 +87,53 @@ pub struct ExplainedName {
     pub because: String,
     /// Refusals by rule, if any: reason and message.
     pub refused: Vec<(Arc<str>, Arc<str>)>,
+}
+
+/// What to do about what a status says is wrong, most important first; empty when all is well.
+#[must_use]
+pub fn advice(record: &ObjectKey, status: &RecordStatus) -> Vec<String> {
+    let mut advice: Vec<String> = Vec::new();
+    for condition in &status.conditions {
+        let bad = if &*condition.kind == "Degraded" { ConditionStatus::True } else { ConditionStatus::False };
+        if condition.status == bad {
+            advice.push(match remedy(&condition.reason) {
+                Some(remedy) => format!("{}: {remedy}", condition.message),
+                None => condition.message.to_string(),
+            });
+        }
+    }
+    if advice.is_empty() {
+        return advice;
+    }
+    let ObjectKey { namespace, name } = record;
+    for cluster in &status.dns {
+        let look = match cluster.state {
+            Some(ClusterState::Unreachable) => {
+                "look at the conditions of its MemberCluster: kubectl describe memberclusters -A".to_owned()
+            }
+            Some(ClusterState::NoReadyEndpoints) => format!(
+                "see why no pod is ready: kubectl get endpointslices -n {namespace} -l kubernetes.io/service-name={name}"
+            ),
+            Some(ClusterState::NoAddress) => {
+                format!("see what its load balancer waits for: kubectl describe service {name} -n {namespace}")
+            }
+            Some(ClusterState::Serving | ClusterState::NoService) | None => continue,
+        };
+        advice.push(format!("in cluster {}, {look}", cluster.cluster));
+    }
+    advice
+}
+
+/// What helps in general; messages name the object already.
+fn remedy(reason: &str) -> Option<&'static str> {
+    Some(match reason {
+        "WriteFailed" => "the message is the API server's; deploy/ has the rights that the controller needs",
+        "PolicyFailed" | "PolicyViolation" => {
+            "what is published stays; correct the policy, or take it out of the Domain's policies"
+        }
+        "NameConflict" => "give one of the two records another spec.externalName or spec.dnsPrefix, or delete it",
+        "NameTooLong" | "LabelTooLongForFallback" => "shorten the name of the Service, its namespace or the Domain",
+        "HostNameUnresolved" => "see whether the host name resolves where the controller runs",
+        _ => return None,
+    })
 }

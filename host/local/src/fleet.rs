@@ -7,6 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use mcsdns_api::convert::PolicyMap;
 use mcsdns_core::{
     facts::{Change, ClusterFact, Domain, Fact, Malformed, Member, Node, Published, Reach, Record, Service, Slice},
     ids::{ClusterName, ObjectKey},
@@ -46,6 +47,8 @@ pub struct Fleet {
     pub members: BTreeMap<ClusterName, Member>,
     /// DNSEndpoints that stand among the manifests.
     pub published: BTreeMap<ObjectKey, Published>,
+    /// ConfigMaps that hold policies.
+    pub policies: BTreeMap<Arc<str>, PolicyMap>,
     /// What is in the member clusters.
     pub clusters: BTreeMap<ClusterName, ClusterObjects>,
     /// Not everything of the host could be read.
@@ -124,6 +127,9 @@ impl Fleet {
                 Told::Published(key, _, published) => {
                     fleet.published.insert(key, published);
                 }
+                Told::Policy(name, map) => {
+                    fleet.policies.insert(name, map);
+                }
                 Told::Node(..) | Told::Service(..) | Told::Slice(..) => {}
             }
         }
@@ -148,7 +154,8 @@ impl Fleet {
                     Told::Slice(key, slice) => {
                         objects.slices.insert(key, slice);
                     }
-                    Told::Record(..) | Told::Domain(..) | Told::Member(..) | Told::Published(..) => {}
+                    Told::Record(..) | Told::Domain(..) | Told::Member(..) | Told::Published(..) | Told::Policy(..) => {
+                    }
                 }
             }
             fleet.clusters.insert(name, objects);

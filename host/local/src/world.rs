@@ -105,8 +105,16 @@ impl<'d, D: Decider + ?Sized> World<'d, D> {
                 .iter()
                 .filter_map(|(key, record)| Some((key.clone(), Arc::clone(record.status.as_ref()?))))
                 .collect(),
-            domains: BTreeMap::new(),
-            members: BTreeMap::new(),
+            domains: fleet
+                .domains
+                .iter()
+                .filter_map(|(name, domain)| Some((Arc::clone(name), Arc::clone(domain.status.as_ref()?))))
+                .collect(),
+            members: fleet
+                .members
+                .iter()
+                .filter_map(|(name, member)| Some((name.clone(), Arc::clone(member.status.as_ref()?))))
+                .collect(),
             fleet,
             options,
         };
@@ -317,6 +325,11 @@ impl<'d, D: Decider + ?Sized> World<'d, D> {
             }
             Owner::Adoptable | Owner::Foreign(_) => None,
         })
+    }
+
+    /// Every status as text, to show what differs between two moments.
+    pub(crate) fn dump(&self) -> String {
+        format!("{:#?}\n{:#?}\n{:#?}\n", self.statuses, self.domains, self.members)
     }
 
     /// The status of every record.

@@ -1,5 +1,13 @@
 //! What is not accepted as a policy, and what is said about it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail by panicking"
+)]
+
 mod common;
 
 use common::{DEFAULT, ENGINE, MISBEHAVING, TTL_ONLY, assert_alive, component, load};

@@ -1,5 +1,13 @@
 //! Every bad deed ends in an error of its own, and the next decision works.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail by panicking"
+)]
+
 mod common;
 
 use std::{

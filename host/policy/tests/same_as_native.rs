@@ -1,5 +1,13 @@
 //! The policy in the box answers in the sandbox exactly as it does natively, and both as the tables say.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail by panicking"
+)]
+
 mod common;
 
 use std::{

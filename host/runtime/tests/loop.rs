@@ -24,10 +24,10 @@ use mcsdns_core::{
     decision::{
         Answer, Decision, DecisionInput, DecisionOutput, Fallback, Name, Needs, Place, PolicyFailure, PolicyRef,
     },
-    effect::Effect,
+    effect::{Effect, endpoint_name},
     facts::{
-        Change, ClusterFact, Domain, DomainSpec, Fact, Ingress, Member, Meta, Node, Reach, Record, RecordSpec, Service,
-        Slice,
+        Change, ClusterFact, Domain, DomainSpec, Fact, Ingress, Member, Meta, Node, Owner, Published, Reach, Record,
+        RecordSpec, Service, Slice,
     },
     ids::{ClusterName, ObjectKey},
     index::{Index, Settings},
@@ -70,6 +70,8 @@ fn plain(_: &str, _: &PolicyRef, input: &DecisionInput) -> Result<DecisionOutput
 struct Fixture {
     facts: FactSender,
     effects: mpsc::UnboundedReceiver<Effect>,
+    /// Came while something else was waited for.
+    earlier: Vec<Effect>,
     handle: RuntimeHandle,
     clock: ManualClock,
     shutdown: CancellationToken,
@@ -91,7 +93,7 @@ impl Fixture {
         let (facts, receiver) = channel();
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(runtime.run(receiver, shutdown.clone()));
-        Self { facts, effects, handle, clock, shutdown, running }
+        Self { facts, effects, earlier: Vec::new(), handle, clock, shutdown, running }
     }
 
     async fn tell(&self, facts: Vec<Fact>) {
@@ -99,13 +101,18 @@ impl Fixture {
     }
 
     /// The first effect that fits.
-    async fn expect<T>(&mut self, what: &str, mut fits: impl FnMut(Effect) -> Option<T>) -> T {
+    async fn expect<T>(&mut self, what: &str, mut fits: impl FnMut(&Effect) -> Option<T>) -> T {
+        if let Some((at, found)) = self.earlier.iter().enumerate().find_map(|(at, effect)| Some((at, fits(effect)?))) {
+            self.earlier.remove(at);
+            return found;
+        }
         let wait = async {
             loop {
                 let effect = self.effects.recv().await.expect("the loop has ended");
-                if let Some(found) = fits(effect) {
+                if let Some(found) = fits(&effect) {
                     return found;
                 }
+                self.earlier.push(effect);
             }
         };
         timeout(SOON, wait).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
@@ -113,7 +120,7 @@ impl Fixture {
 
     async fn published(&mut self) -> Arc<[Endpoint]> {
         self.expect("a DNSEndpoint", |effect| match effect {
-            Effect::ApplyEndpoints { endpoints, .. } => Some(endpoints),
+            Effect::ApplyEndpoints { endpoints, .. } => Some(Arc::clone(endpoints)),
             _ => None,
         })
         .await
@@ -121,7 +128,7 @@ impl Fixture {
 
     async fn status(&mut self, fits: impl Fn(&RecordStatus) -> bool) -> Arc<RecordStatus> {
         self.expect("a status", |effect| match effect {
-            Effect::RecordStatus { status, .. } if fits(&status) => Some(status),
+            Effect::RecordStatus { status, .. } if fits(status) => Some(Arc::clone(status)),
             _ => None,
         })
         .await
@@ -178,6 +185,13 @@ fn world(records: &[&str], ingress: &[Ingress]) -> Vec<Fact> {
         ),
         Fact::Cluster(c1, ClusterFact::Reach(Reach::Reachable { version: None })),
     ]
+}
+
+/// The DNSEndpoint of a record, as a watch tells it after it was written.
+fn observed(record: &str, endpoints: Arc<[Endpoint]>) -> Fact {
+    let owner = Owner::Record { name: record.into(), uid: "".into() };
+    let published = Published { uid: "1".into(), generation: 1, owner, metadata_in_order: true, endpoints };
+    Fact::Published(Change::Apply(key(&endpoint_name(record)), published))
 }
 
 fn moved(name: &str, address: &str) -> Vec<Fact> {
@@ -304,7 +318,10 @@ async fn time_passes() {
         Fact::Cluster(c2.clone(), ClusterFact::Reach(Reach::Reachable { version: None })),
     ]);
     fixture.tell(facts).await;
-    assert_eq!(fixture.published().await[0].targets.addresses().len(), 2);
+    let written = fixture.published().await;
+    assert_eq!(written[0].targets.addresses().len(), 2);
+    // Statuses wait until the write is observed.
+    fixture.tell(vec![observed("a", written)]).await;
     let down = Reach::Unreachable { reason: "Unreachable", message: "gone".into(), since: fixture.clock.now() };
     fixture.tell(vec![Fact::Cluster(c2, ClusterFact::Reach(down))]).await;
     fixture.status(|status| status.conditions.iter().any(|c| &*c.reason == "ClusterUnreachable")).await;

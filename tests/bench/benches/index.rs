@@ -3,6 +3,13 @@
 //! Not criterion: a cold build takes seconds and is measured a few times, one change takes microseconds and is measured
 //! thousands of times, on one and the same Index.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail by panicking"
+)]
 #![allow(missing_docs, reason = "a benchmark has no users")]
 
 use std::{

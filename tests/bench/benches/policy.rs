@@ -1,5 +1,12 @@
 //! One decision of the policy in the box, natively and in the sandbox.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail by panicking"
+)]
 #![allow(missing_docs, reason = "criterion generates public functions")]
 
 use std::{hint::black_box, time::Duration};

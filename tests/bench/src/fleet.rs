@@ -29,7 +29,7 @@ pub fn fleet(clusters: u32) -> DecisionInput {
         let mut addresses = Vec::new();
         if serves {
             addresses.push(IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + index)));
-            if index % 3 == 0 {
+            if index.is_multiple_of(3) {
                 addresses.push(IpAddr::V6(Ipv6Addr::from_bits((0xfd00_u128 << 112) + u128::from(index))));
             }
         }

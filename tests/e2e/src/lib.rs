@@ -8,7 +8,7 @@ mod controller;
 mod records;
 mod world;
 
-pub use binary::{mcsdns, run};
+pub use binary::{mcsdns, run, told};
 pub use controller::Controller;
 pub use records::{endpoint, lines, sorted};
 pub use world::{Member, NAMESPACE, World, deploy_file};

@@ -29,18 +29,16 @@ async fn started() -> World {
     world
 }
 
-fn dns_endpoints(world: &World) -> impl Future<Output = Api<DynamicObject>> + '_ {
-    async {
-        let api = world.ours("DNSEndpoint", "test").await.unwrap();
-        let resource = kube::api::ApiResource {
-            group: "externaldns.k8s.io".to_owned(),
-            version: "v1alpha1".to_owned(),
-            api_version: "externaldns.k8s.io/v1alpha1".to_owned(),
-            kind: "DNSEndpoint".to_owned(),
-            plural: "dnsendpoints".to_owned(),
-        };
-        Api::namespaced_with(api.into_client(), "test", &resource)
-    }
+async fn dns_endpoints(world: &World) -> Api<DynamicObject> {
+    let api = world.ours("DNSEndpoint", "test").await.unwrap();
+    let resource = kube::api::ApiResource {
+        group: "externaldns.k8s.io".to_owned(),
+        version: "v1alpha1".to_owned(),
+        api_version: "externaldns.k8s.io/v1alpha1".to_owned(),
+        kind: "DNSEndpoint".to_owned(),
+        plural: "dnsendpoints".to_owned(),
+    };
+    Api::namespaced_with(api.into_client(), "test", &resource)
 }
 
 #[tokio::test(flavor = "multi_thread")]

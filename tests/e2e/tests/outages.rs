@@ -122,10 +122,10 @@ async fn members_come_and_go_while_running_and_bad_ones_are_told_apart() {
         clusters: [{name: x, cluster: {server: 'https://127.0.0.1:1'}}]\n\
         users: [{name: x, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: /bin/true}}}]\n";
     world.join_with("exec", exec).await.unwrap();
-    let message = world.condition(member("exec"), "Ready", "False/KubeconfigInvalid").await.unwrap();
+    let message = world.condition(member("exec"), "Ready", "False/KubeconfigExecRefused").await.unwrap();
     assert!(message.contains("exec"), "{message}");
     world.join_with("garbage", "this: [is no kubeconfig").await.unwrap();
-    world.condition(member("garbage"), "Ready", "False/KubeconfigInvalid").await.unwrap();
+    world.condition(member("garbage"), "Ready", "False/KubeconfigUnreadable").await.unwrap();
     world
         .host_apply(&json!({
             "apiVersion": "multiclusterdns.federation.k8s.io/v1alpha1", "kind": "MemberCluster",

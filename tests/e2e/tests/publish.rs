@@ -1,8 +1,8 @@
 //! From Services in member clusters to answers of a name server: table 4.2, on real API servers with the shipped roles.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use mcsdns_e2e::{Member, NAMESPACE, SOON, World, endpoint, run};
+use mcsdns_e2e::{Member, NAMESPACE, SOON, World, endpoint, run, told};
 use mcsdns_testbed::{AuditMark, Bind, ExternalDns, ExternalDnsVersion, apply, dig, fixtures, kubectl, wait_until};
 use serde_json::{Value, json};
 
@@ -175,9 +175,8 @@ async fn the_guide_through_external_dns_to_dig_and_a_failover() {
     let events = kubectl(host, &["events", "-n", "test-namespace"], None).await.unwrap();
     assert!(events.contains("NoReadyEndpoints"), "{events}");
     let kubeconfig = host.admin_kubeconfig();
-    let told = run(&["explain", "test-namespace/test-service", "--kubeconfig", kubeconfig.to_str().unwrap()], None)
-        .await
-        .unwrap();
+    let told =
+        told(&["explain", "test-namespace/test-service", "--kubeconfig", kubeconfig.to_str().unwrap()]).await.unwrap();
     assert!(told.contains(NAMES[0]) && told.contains("c2"), "{told}");
 }
 

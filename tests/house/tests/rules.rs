@@ -1,6 +1,6 @@
 //! Dependencies point one way, and a newcomer finds the room for a change from the tree alone.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail by panicking")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -45,11 +45,26 @@ fn dependencies_point_one_way() {
         ("mcsdns-api", &["mcsdns-core"]),
         ("mcsdns-policy", &["mcsdns-core"]),
         ("mcsdns-runtime", &["mcsdns-core", "mcsdns-policy"]),
-        ("mcsdns-controller", &["mcsdns-api", "mcsdns-core", "mcsdns-policy", "mcsdns-runtime"]),
-        ("mcsdns-local", &["mcsdns-api", "mcsdns-core", "mcsdns-policy", "mcsdns-runtime"]),
+        ("mcsdns-rollout", &["mcsdns-api", "mcsdns-core", "mcsdns-policy", "mcsdns-runtime"]),
+        ("mcsdns-controller", &["mcsdns-api", "mcsdns-core", "mcsdns-policy", "mcsdns-rollout", "mcsdns-runtime"]),
+        ("mcsdns-local", &["mcsdns-api", "mcsdns-core", "mcsdns-policy", "mcsdns-rollout", "mcsdns-runtime"]),
+        (
+            "mcsdns-harness",
+            &["mcsdns-api", "mcsdns-core", "mcsdns-local", "mcsdns-policy", "mcsdns-rollout", "mcsdns-runtime"],
+        ),
         (
             "mcsdns-cli",
-            &["mcsdns-api", "mcsdns-controller", "mcsdns-core", "mcsdns-local", "mcsdns-policy", "mcsdns-runtime"],
+            &[
+                "mcsdns-api",
+                "mcsdns-controller",
+                "mcsdns-core",
+                "mcsdns-harness",
+                "mcsdns-local",
+                "mcsdns-policy",
+                "mcsdns-rollout",
+                "mcsdns-runtime",
+                "mcsdns-toolchain",
+            ],
         ),
     ]);
     let dependencies = dependencies();
@@ -72,9 +87,11 @@ fn the_core_is_pure_and_the_sandbox_knows_no_cluster() {
         ("mcsdns-core", &["kube", "k8s-openapi", "tokio", "wasmtime", "hickory-resolver", "tracing"][..]),
         ("mcsdns-policy", &["kube", "k8s-openapi", "tokio"]),
         ("mcsdns-runtime", &["kube", "k8s-openapi", "wasmtime"]),
+        ("mcsdns-rollout", &["kube", "k8s-openapi", "tokio", "wasmtime"]),
         ("mcsdns-api", &["tokio", "wasmtime"]),
         ("mcsdns-controller", &["wasmtime"]),
         ("mcsdns-local", &["wasmtime"]),
+        ("mcsdns-harness", &["kube", "tokio", "wasmtime"]),
         ("mcsdns-cli", &["kube", "wasmtime"]),
     ];
     for (name, forbidden) in forbidden {

@@ -1,5 +1,13 @@
 //! The test bed itself, on real servers. Missing servers are built first, which takes minutes once.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail by panicking"
+)]
+
 use std::path::Path;
 use std::time::Duration;
 

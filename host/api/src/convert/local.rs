@@ -4,7 +4,8 @@ use mcsdns_core::facts::Malformed;
 use serde_json::Value;
 
 use super::{
-    DnsEndpointObject, DomainObject, MemberObject, NodeObject, RecordObject, ServiceObject, SliceObject, from_value,
+    ConfigMapObject, DnsEndpointObject, DomainObject, MemberObject, NodeObject, RecordObject, ServiceObject,
+    SliceObject, from_value,
 };
 use crate::{API_VERSION, endpoint::EndpointGroup};
 
@@ -25,7 +26,9 @@ pub enum LocalObject {
     Slice(Box<SliceObject>),
     /// A Node.
     Node(Box<NodeObject>),
-    /// Something else, such as a ConfigMap or a Namespace.
+    /// A ConfigMap, which may hold a policy.
+    ConfigMap(Box<ConfigMapObject>),
+    /// Something else, such as a Deployment or a Namespace.
     Other {
         /// Its `apiVersion`.
         api_version: String,
@@ -55,6 +58,7 @@ pub fn local_object(value: &Value) -> Result<LocalObject, Malformed> {
         (API_VERSION, "MemberCluster") => LocalObject::Member(Box::new(from_value(value)?)),
         ("v1", "Service") => LocalObject::Service(Box::new(from_value(value)?)),
         ("discovery.k8s.io/v1", "EndpointSlice") => LocalObject::Slice(Box::new(from_value(value)?)),
+        ("v1", "ConfigMap") => LocalObject::ConfigMap(Box::new(from_value(value)?)),
         ("v1", "Node") => LocalObject::Node(Box::new(from_value(value)?)),
         _ => LocalObject::Other { api_version: api_version.to_owned(), kind: kind.to_owned() },
     })

@@ -3,6 +3,7 @@
 //! Each kind has an observed type that implements [`kube::Resource`], so that it can be listed and watched, and
 //! [`Watched`], so that one pump serves all kinds. Deserialising them cannot fail on any JSON object, whatever its fields.
 
+mod config_map;
 mod domain;
 mod endpoint;
 mod local;
@@ -19,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use self::{
+    config_map::{CONFIG_MAP_BYTES, ConfigMapObject, PolicyMap},
     domain::{DomainObject, PolicyNames},
     endpoint::DnsEndpointObject,
     local::{LocalObject, local_object},

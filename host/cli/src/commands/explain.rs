@@ -3,15 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mcsdns_controller::{
-    Options,
-    live::{Live, LiveError},
-};
+use mcsdns_controller::live::Live;
 use mcsdns_core::{decision::ClusterState, explain::Explanation, ids::ObjectKey};
 
 use super::{
-    block_on, controller,
+    block_on, bundle,
     folder::{any_errors, rendered},
+    live::{LiveArgs, classify},
 };
 use crate::{
     args::{Colour, FolderArgs, Output},
@@ -30,15 +28,12 @@ pub(crate) struct ExplainArgs {
     /// A folder of manifests: DIR/host/*.yaml and DIR/clusters/NAME/*.yaml
     #[arg(short = 'f', long = "folder", value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Kubeconfig of the host cluster [default: the service account of the pod]
-    #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
-    kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig [default: its current one]
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
-    /// Namespace of Domains and MemberClusters
-    #[arg(long, value_name = "NAME", default_value = mcsdns_controller::options::NAMESPACE, env = "MCSDNS_NAMESPACE")]
-    namespace: String,
+    #[command(flatten)]
+    cluster: LiveArgs,
+    /// Also write the decision to a file, for `mcsdns policy replay`; of a cluster it is worked out anew from what statuses
+    /// say
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
     /// Form of the output
     #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
@@ -74,6 +69,9 @@ pub(crate) fn run(args: &ExplainArgs, out: &mut Out, colour: Colour) -> anyhow::
         }
         None => (live(args)?, true),
     };
+    if let Some(file) = &args.bundle {
+        bundle::write(&args.record, args.dir.as_deref(), &args.cluster, &args.folder, file)?;
+    }
     if !out.data(args.output, &explanation)? {
         print(&explanation, out)?;
     }
@@ -82,26 +80,11 @@ pub(crate) fn run(args: &ExplainArgs, out: &mut Out, colour: Colour) -> anyhow::
 
 fn live(args: &ExplainArgs) -> anyhow::Result<Explanation> {
     logging::quiet();
-    let options = Options {
-        namespace: args.namespace.clone(),
-        kubeconfig: args.kubeconfig.clone().filter(|path| !path.as_os_str().is_empty()),
-        context: args.context.clone(),
-        endpoint_group: args.folder.publish.group(),
-        ..Options::default()
-    };
+    let options = args.cluster.options(args.folder.publish.group());
     block_on(async move {
         let live = Live::connect(&options).await.map_err(classify)?;
         Ok(live.read(&args.record).await.map_err(classify)?.explain())
     })
-}
-
-/// A record or kubeconfig that is not there is a wrong call; a cluster that does not answer is not.
-fn classify(error: LiveError) -> anyhow::Error {
-    match error {
-        LiveError::NoSuchRecord(_) => wrong(error),
-        LiveError::Connect(error) => controller::classify(error),
-        _ => error.into(),
-    }
 }
 
 /// The explanation for people.

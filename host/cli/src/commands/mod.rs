@@ -1,14 +1,16 @@
 //! One file per subcommand.
 
+mod bundle;
 pub(crate) mod completion;
 pub(crate) mod controller;
 pub(crate) mod crd;
 pub(crate) mod demo;
 pub(crate) mod explain;
 mod folder;
+mod live;
 pub(crate) mod local;
+pub(crate) mod policy;
 pub(crate) mod render;
-pub(crate) mod test;
 pub(crate) mod version;
 
 use anyhow::Context as _;
@@ -28,7 +30,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Verdict> {
         Command::Demo(args) => demo::run(&args, &mut out),
         Command::Render(render) => render::run(&render, &mut out, args.colour),
         Command::Explain(explain) => explain::run(&explain, &mut out, args.colour),
-        Command::Test(args) => test::run(&args, &mut out),
+        Command::Policy(command) => policy::run(command, &mut out, args.colour),
         Command::Crd(args) => crd::run(&args, &mut out),
         Command::Version(args) => version::run(&args, &mut out),
         Command::Completion(args) => completion::run(&args, &mut out),

@@ -45,15 +45,30 @@ async fn admin(cluster: &ControlPlane) -> Result<Client> {
     client(cluster, cluster.admin_token()).await
 }
 
-/// The next facts that `is` recognises; others are skipped.
-async fn fact<T>(facts: &mut mpsc::Receiver<Vec<Fact>>, what: &str, is: impl Fn(Fact) -> Option<T>) -> Result<T> {
-    let wait = async {
-        loop {
-            let batch = facts.recv().await.context("nobody sends facts any more")?;
-            if let Some(found) = batch.into_iter().find_map(&is) {
-                return Ok(found);
+/// What the parts under test tell. What comes while something else is waited for is kept for later.
+struct Facts {
+    receiver: mpsc::Receiver<Vec<Fact>>,
+    earlier: Vec<Fact>,
+}
+
+impl Facts {
+    const fn new(receiver: mpsc::Receiver<Vec<Fact>>) -> Self {
+        Self { receiver, earlier: Vec::new() }
+    }
+
+    /// The next fact that `is` recognises.
+    async fn next<T>(&mut self, what: &str, is: impl Fn(&Fact) -> Option<T>) -> Result<T> {
+        let wait = async {
+            loop {
+                let mut facts = self.earlier.iter().enumerate();
+                if let Some((at, found)) = facts.find_map(|(at, fact)| Some((at, is(fact)?))) {
+                    self.earlier.remove(at);
+                    return Ok(found);
+                }
+                let batch = self.receiver.recv().await.context("nobody sends facts any more")?;
+                self.earlier.extend(batch);
             }
-        }
-    };
-    timeout(SOON, wait).await.with_context(|| format!("waited {SOON:?} for {what}"))?
+        };
+        timeout(SOON, wait).await.with_context(|| format!("waited {SOON:?} for {what}"))?
+    }
 }

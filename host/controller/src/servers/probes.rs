@@ -17,7 +17,7 @@ use mcsdns_testbed::{Fleet, fixtures};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{admin, fact, impatient};
+use super::{Facts, admin, impatient};
 use crate::{
     host::Wanted,
     members::{Surroundings, tend},
@@ -42,7 +42,7 @@ struct Bench {
     fleet: Fleet,
     admin: Client,
     wanted: watch::Sender<crate::host::Fleet>,
-    facts: mpsc::Receiver<Vec<Fact>>,
+    facts: Facts,
     metrics: Arc<Metrics>,
     cancel: CancellationToken,
 }
@@ -67,7 +67,7 @@ impl Bench {
         let (wanted, receiver) = watch::channel(crate::host::Fleet::new());
         let cancel = CancellationToken::new();
         tokio::spawn(tend(receiver, Arc::new(around), cancel.clone()));
-        Ok(Self { fleet, admin, wanted, facts, metrics, cancel })
+        Ok(Self { fleet, admin, wanted, facts: Facts::new(facts), metrics, cancel })
     }
 
     fn want(&self, uid: &str) {
@@ -88,11 +88,12 @@ impl Bench {
     }
 
     async fn reach(&mut self) -> Result<Reach> {
-        fact(&mut self.facts, "news of the reach", |fact| match fact {
-            Fact::Cluster(_, ClusterFact::Reach(reach)) => Some(reach),
-            _ => None,
-        })
-        .await
+        self.facts
+            .next("news of the reach", |fact| match fact {
+                Fact::Cluster(_, ClusterFact::Reach(reach)) => Some(reach.clone()),
+                _ => None,
+            })
+            .await
     }
 
     async fn away(&mut self, wanted: &str) -> Result<String> {
@@ -103,11 +104,12 @@ impl Bench {
     }
 
     async fn services(&mut self) -> Result<usize> {
-        fact(&mut self.facts, "a list of services", |fact| match fact {
-            Fact::Cluster(_, ClusterFact::Service(Change::Reset(all))) => Some(all.len()),
-            _ => None,
-        })
-        .await
+        self.facts
+            .next("a list of services", |fact| match fact {
+                Fact::Cluster(_, ClusterFact::Service(Change::Reset(all))) => Some(all.len()),
+                _ => None,
+            })
+            .await
     }
 }
 
@@ -141,11 +143,13 @@ async fn credentials_come_change_and_go() -> Result<()> {
     let mark = c1.audit_mark().await?;
     bench.secret(&kubeconfig).await?;
     fixtures::load_balancer(&c1.client_admin().await?, "default", "one", &["192.0.2.1"]).await?;
-    fact(&mut bench.facts, "the new service", |fact| match fact {
-        Fact::Cluster(_, ClusterFact::Service(Change::Apply(key, _))) => Some(key),
-        _ => None,
-    })
-    .await?;
+    bench
+        .facts
+        .next("the new service", |fact| match fact {
+            Fact::Cluster(_, ClusterFact::Service(Change::Apply(key, _))) => Some(key.clone()),
+            _ => None,
+        })
+        .await?;
     let requests = bench.fleet.cluster("c1")?.requests_since(mark).await?;
     let lists = requests.iter().filter(|request| request.is_from("mcsdns/") && request.verb == "list").count();
     assert_eq!(lists, 0, "{requests:?}");
@@ -196,7 +200,8 @@ async fn a_member_freezes_dies_and_returns() -> Result<()> {
         } else {
             c1.start_again().await?;
         }
-        assert!(matches!(bench.reach().await?, Reach::Reachable { .. }));
+        // A server that is starting may first answer that it is not ready.
+        while !matches!(bench.reach().await?, Reach::Reachable { .. }) {}
         assert!(bench.metrics.text().contains("mcsdns_members{state=\"reachable\"} 1"));
         // Whatever happened meanwhile is read as a whole.
         bench.services().await?;

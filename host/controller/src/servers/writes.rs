@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{SOON, admin, fact};
+use super::{Facts, SOON, admin};
 use crate::{
     lease::Term,
     metrics::Metrics,
@@ -34,7 +34,7 @@ use crate::{
 struct Writing {
     sink: WriterSink,
     writer: Arc<Writer>,
-    facts: mpsc::Receiver<Vec<Fact>>,
+    facts: Facts,
     metrics: Arc<Metrics>,
     term: watch::Sender<Option<Term>>,
     stop: CancellationToken,
@@ -63,11 +63,19 @@ impl Writing {
                 members: mpsc::channel(1).0,
             },
         };
-        let (facts_tx, facts) = mpsc::channel(1024);
+        let (facts_tx, receiver) = mpsc::channel(1024);
         let stop = CancellationToken::new();
         writer.open();
         let tasks = writer.start(&Arc::new(applier), &facts_tx, &stop);
-        Ok(Self { sink: WriterSink(Arc::clone(&writer)), writer, facts, metrics, term, stop, tasks })
+        Ok(Self {
+            sink: WriterSink(Arc::clone(&writer)),
+            writer,
+            facts: Facts::new(receiver),
+            metrics,
+            term,
+            stop,
+            tasks,
+        })
     }
 
     fn publish(&self, record: &str, address: &str) {
@@ -87,11 +95,12 @@ impl Writing {
     }
 
     async fn failing(&mut self) -> Result<Option<String>> {
-        fact(&mut self.facts, "a failed write", |fact| match fact {
-            Fact::WriteFailed { message, .. } => Some(message),
-            _ => None,
-        })
-        .await
+        self.facts
+            .next("a failed write", |fact| match fact {
+                Fact::WriteFailed { message, .. } => Some(message.clone()),
+                _ => None,
+            })
+            .await
     }
 }
 

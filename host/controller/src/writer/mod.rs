@@ -148,8 +148,9 @@ impl Writer {
 
     /// Whether DNSEndpoints can be written; `Some` says why not.
     pub(crate) fn endpoints_served(&self, unserved: Option<String>) {
-        let before = std::mem::replace(&mut *lock(&self.unserved), unserved.clone());
-        if before.is_some() && unserved.is_none() {
+        let served = unserved.is_none();
+        let before = std::mem::replace(&mut *lock(&self.unserved), unserved);
+        if before.is_some() && served {
             self.queue().retry_now();
             self.more.notify_waiters();
         }
@@ -242,12 +243,9 @@ impl Writer {
 
     fn settle(&self, target: &Target, failed: u32, outcome: Result<Done, Trouble>) -> Option<Fact> {
         let fact = lock(&self.failures).note(target, outcome.as_ref().err());
-        let trouble = match outcome {
-            Ok(_) => {
-                self.queue().done(target);
-                return fact;
-            }
-            Err(trouble) => trouble,
+        let Err(trouble) = outcome else {
+            self.queue().done(target);
+            return fact;
         };
         if failed == 0 {
             tracing::debug!(?target, reason = trouble.kind.as_str(), "write failed: {}", trouble.said);

@@ -34,11 +34,7 @@ impl Index {
                 message: Arc::clone(&condition.message),
             })
             .collect();
-        let advice = conditions
-            .iter()
-            .filter(|condition| (&*condition.kind == "Degraded") == (condition.status == "True"))
-            .map(|condition| condition.message.to_string())
-            .collect();
+        let advice = status.map_or_else(Vec::new, |status| crate::explain::advice(record, status));
         Some(Explanation {
             record: record.to_string(),
             domain_ref: entry.spec.as_ref().map(|spec| Arc::clone(&spec.domain_ref)),

@@ -36,6 +36,10 @@ impl Index {
             }
             self.replan(&key, out);
         }
+        // After everything that came at once: what is true only halfway through is not worth a write.
+        while let Some(member) = self.unreported.pop_first() {
+            self.report_member(&member, out);
+        }
         self.wake(out);
     }
 

@@ -23,9 +23,9 @@ impl Index {
         match fact {
             Fact::Record(change) => self.learn_records(change, out),
             Fact::Domain(change) => self.learn_domains(change, out),
-            Fact::Member(change) => self.learn_members(change, out),
+            Fact::Member(change) => self.learn_members(change),
             Fact::Published(change) => self.learn_published(change, out),
-            Fact::Cluster(name, fact) => self.learn_cluster(&name, fact, out),
+            Fact::Cluster(name, fact) => self.learn_cluster(&name, fact),
             Fact::HostName(name, answer) => {
                 for record in self.hosts.answered(&name, answer) {
                     self.touch(&record, Depth::Observe);
@@ -53,10 +53,10 @@ impl Index {
                 }
             }
             Fact::Leading(leading) => self.learn_leading(leading, out),
-            Fact::Tick(now) => self.learn_time(now, out),
+            Fact::Tick(now) => self.learn_time(now),
         }
         if !was_synced && self.host_synced() {
-            self.relocate(out);
+            self.relocate();
             self.touch_all(Depth::Observe);
             self.sweep(out);
             let domains: Vec<_> = self.domains.keys().cloned().collect();
@@ -193,13 +193,13 @@ impl Index {
         }
     }
 
-    fn learn_members(&mut self, change: Change<ClusterName, Member>, out: &mut Vec<Effect>) {
+    fn learn_members(&mut self, change: Change<ClusterName, Member>) {
         match change {
-            Change::Apply(name, member) => self.set_member(&name, member, out),
+            Change::Apply(name, member) => self.set_member(&name, member),
             Change::Delete(name) => {
                 self.remembered.remove(&name);
                 if self.clusters.remove(&name).is_some() {
-                    self.relocate(out);
+                    self.relocate();
                     self.touch_all(Depth::Observe);
                 }
             }
@@ -208,23 +208,23 @@ impl Index {
                 let before = self.clusters.len();
                 self.clusters.retain(|name, _| present.contains(name));
                 if self.clusters.len() != before {
-                    self.relocate(out);
+                    self.relocate();
                     self.touch_all(Depth::Observe);
                 }
                 for (name, member) in all {
-                    self.set_member(&name, member, out);
+                    self.set_member(&name, member);
                 }
                 self.synced.members = true;
             }
         }
     }
 
-    fn set_member(&mut self, name: &ClusterName, member: Member, out: &mut Vec<Effect>) {
+    fn set_member(&mut self, name: &ClusterName, member: Member) {
         let now = self.now;
         match self.clusters.get_mut(name) {
             None => {
                 self.clusters.insert(name.clone(), Cluster::new(member, now));
-                self.relocate(out);
+                self.relocate();
                 self.touch_all(Depth::Observe);
             }
             Some(cluster) => {
@@ -238,17 +238,17 @@ impl Index {
                 } else {
                     cluster.member = member;
                 }
-                self.relocate(out);
+                self.relocate();
                 if labels {
                     self.touch_all(Depth::Observe);
                 }
             }
         }
-        self.report_member(name, out);
+        self.unreported.insert(name.clone());
     }
 
     /// Where the clusters are may have changed: works out the places of the fleet again.
-    fn relocate(&mut self, out: &mut Vec<Effect>) {
+    fn relocate(&mut self) {
         if !(self.synced.members && self.synced.records) {
             return;
         }
@@ -269,9 +269,7 @@ impl Index {
             }
             self.touch_all(Depth::Observe);
         }
-        for name in changed {
-            self.report_member(&name, out);
-        }
+        self.unreported.extend(changed);
     }
 
     /// Clusters that are neither read nor remembered by their own status: the records may remember where they were.
@@ -301,7 +299,7 @@ impl Index {
         }
     }
 
-    fn learn_cluster(&mut self, name: &ClusterName, fact: ClusterFact, out: &mut Vec<Effect>) {
+    fn learn_cluster(&mut self, name: &ClusterName, fact: ClusterFact) {
         let Some(cluster) = self.clusters.get_mut(name) else {
             return;
         };
@@ -320,7 +318,7 @@ impl Index {
             }
             ClusterFact::Node(change) => {
                 learn_nodes(cluster, change);
-                self.relocate(out);
+                self.relocate();
             }
             // Until it has been read as a whole, single objects of a cluster do not count.
             ClusterFact::Service(change) => {
@@ -346,7 +344,7 @@ impl Index {
         if self.clusters.get(name).is_some_and(Cluster::synced) && !was_synced {
             self.touch_all(Depth::Observe);
         }
-        self.report_member(name, out);
+        self.unreported.insert(name.clone());
     }
 
     fn touch_if(&mut self, synced: bool, records: &[ObjectKey]) {
@@ -491,10 +489,13 @@ impl Index {
             }
             self.report_domain(&domain, out);
         }
-        self.report_members(out);
+        for (name, cluster) in &mut self.clusters {
+            cluster.status_sent = None;
+            self.unreported.insert(name.clone());
+        }
     }
 
-    fn learn_time(&mut self, now: jiff::Timestamp, out: &mut Vec<Effect>) {
+    fn learn_time(&mut self, now: jiff::Timestamp) {
         if now <= self.now {
             return;
         }
@@ -511,17 +512,7 @@ impl Index {
         }
         if self.member_wake.is_some_and(|at| at <= now) {
             self.member_wake = None;
-            self.report_members(out);
-        }
-    }
-
-    fn report_members(&mut self, out: &mut Vec<Effect>) {
-        let members: Vec<_> = self.clusters.keys().cloned().collect();
-        for member in members {
-            if let Some(cluster) = self.clusters.get_mut(&member) {
-                cluster.status_sent = None;
-            }
-            self.report_member(&member, out);
+            self.unreported.extend(self.clusters.keys().cloned());
         }
     }
 }

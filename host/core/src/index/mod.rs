@@ -114,6 +114,8 @@ pub struct Index {
     wakes: BTreeSet<(Timestamp, ObjectKey)>,
     wake_sent: Option<Timestamp>,
     member_wake: Option<Timestamp>,
+    /// Members about which there may be something new to say.
+    unreported: BTreeSet<ClusterName>,
     dirty: BTreeMap<ObjectKey, Depth>,
 }
 
@@ -144,6 +146,7 @@ impl Index {
             wakes: BTreeSet::new(),
             wake_sent: None,
             member_wake: None,
+            unreported: BTreeSet::new(),
             dirty: BTreeMap::new(),
         }
     }

@@ -167,6 +167,8 @@ impl Index {
                 };
                 (reason, message)
             }));
+        }
+        for observation in &entry.observations {
             if observation.region.is_none() && !observation.ingress.is_empty() {
                 problems.push((
                     Reason::RegionUnknown,

@@ -255,10 +255,14 @@ impl<D: Decider + ?Sized> Walk<'_, D> {
             self.outcome.failures.push(format!("{title}: {again} objects were written although nothing had changed"));
         }
         if self.restarts {
+            let before = world.dump();
             let (restarted, writes) = world.restart(self.policies.clone()).map_err(fail)?;
             world = restarted;
             if writes > 0 {
-                self.outcome.failures.push(format!("{title}: {writes} objects were written only because of it"));
+                let difference = unified("before it", &before, "after it", &world.dump());
+                self.outcome
+                    .failures
+                    .push(format!("{title}: {writes} objects were written only because of it\n{difference}"));
             }
         }
         Ok((world, expected))
@@ -370,10 +374,9 @@ fn found_in(wanted: &[String], said: &[String]) -> Vec<String> {
 }
 
 fn difference(expected: &Expected, actual: &Expected) -> String {
-    let (expected, actual) = (expected.to_yaml(), actual.to_yaml());
-    similar::TextDiff::from_lines(&expected, &actual)
-        .unified_diff()
-        .context_radius(3)
-        .header("expected", "actual")
-        .to_string()
+    unified("expected", &expected.to_yaml(), "actual", &actual.to_yaml())
+}
+
+fn unified(left: &str, before: &str, right: &str, after: &str) -> String {
+    similar::TextDiff::from_lines(before, after).unified_diff().context_radius(3).header(left, right).to_string()
 }

@@ -4,8 +4,9 @@ use std::{path::Path, sync::Arc};
 
 use mcsdns_api::{
     GROUP,
-    convert::{LocalObject, PolicyNames, Watched, local_object},
+    convert::{LocalObject, PolicyMap, PolicyNames, Watched, local_object},
     endpoint::EndpointGroup,
+    metadata::LABEL_POLICY,
     schema,
 };
 use mcsdns_core::{
@@ -33,6 +34,8 @@ pub enum Told {
     Member(ClusterName, Member),
     /// A DNSEndpoint.
     Published(ObjectKey, EndpointGroup, Published),
+    /// A ConfigMap that holds a policy, in any namespace.
+    Policy(Arc<str>, PolicyMap),
     /// A Node.
     Node(Arc<str>, Node),
     /// A Service.
@@ -53,6 +56,7 @@ impl Told {
             Self::Domain(name, ..) => ("Domain", bare(name)),
             Self::Member(name, _) => ("MemberCluster", bare(&name.0)),
             Self::Published(key, ..) => ("DNSEndpoint", key.clone()),
+            Self::Policy(name, _) => ("ConfigMap", bare(name)),
             Self::Node(name, _) => ("Node", bare(name)),
             Self::Service(key, _) => ("Service", key.clone()),
             Self::Slice(key, _) => ("EndpointSlice", key.clone()),
@@ -212,6 +216,12 @@ fn read_object(context: &Context<'_>, value: &Value, prefix: &str) -> (Found, Ve
         let lost = problems.iter().any(|problem| problem.level == Level::Error);
         return (if lost { Found::Unknown } else { Found::Nothing }, problems);
     }
+    if let LocalObject::ConfigMap(map) = &object
+        && !map.is_policy()
+    {
+        let message = format!("a ConfigMap without the label {LABEL_POLICY}: \"true\" has no effect here");
+        problems.push(context.field(prefix, &label, "metadata", context.problem(Level::Note, "NotUsed", message)));
+    }
     for path in schema::unknown_fields(text("/kind").unwrap_or_default(), value) {
         let message = match resembling(&path) {
             Some(known) => format!("unknown field; did you mean {known}?"),
@@ -240,6 +250,7 @@ fn tell(object: &LocalObject) -> Option<Told> {
         LocalObject::DnsEndpoint(group, object) => Told::Published(object.key(), *group, object.fact()?),
         LocalObject::Service(object) => Told::Service(object.key(), object.fact()?),
         LocalObject::Slice(object) => Told::Slice(object.key(), object.fact()?),
+        LocalObject::ConfigMap(object) => Told::Policy(object.key(), object.fact()?),
         LocalObject::Node(object) => Told::Node(object.key(), object.fact()?),
         LocalObject::Other { .. } => return None,
     })
@@ -250,7 +261,12 @@ fn tell_malformed(object: &LocalObject, problem: &Malformed) -> Option<Told> {
     match &mut told {
         Told::Service(_, service) => *service = Err(problem.clone()),
         Told::Slice(_, slice) => *slice = Err(problem.clone()),
-        Told::Record(..) | Told::Domain(..) | Told::Member(..) | Told::Published(..) | Told::Node(..) => {}
+        Told::Record(..)
+        | Told::Domain(..)
+        | Told::Member(..)
+        | Told::Published(..)
+        | Told::Policy(..)
+        | Told::Node(..) => {}
     }
     Some(told)
 }
@@ -262,6 +278,7 @@ fn malformed_in(told: &Told) -> Option<&Malformed> {
         Told::Member(_, member) => member.malformed.as_ref(),
         Told::Service(_, service) => service.as_ref().err(),
         Told::Slice(_, slice) => slice.as_ref().err(),
+        Told::Policy(_, map) => map.malformed.as_ref(),
         Told::Published(..) | Told::Node(..) => None,
     }
 }
@@ -315,9 +332,12 @@ fn belongs(place: &Place, object: &LocalObject) -> Result<(), (&'static str, Str
         LocalObject::Service(_) => "Service",
         LocalObject::Slice(_) => "EndpointSlice",
         LocalObject::Node(_) => "Node",
+        // Other ConfigMaps have no effect anywhere.
+        LocalObject::ConfigMap(object) if object.is_policy() => "ConfigMap",
+        LocalObject::ConfigMap(_) => return Ok(()),
         LocalObject::Other { .. } => return Ok(()),
     };
-    let of_host = matches!(kind, "ServiceDNSRecord" | "Domain" | "MemberCluster" | "DNSEndpoint");
+    let of_host = matches!(kind, "ServiceDNSRecord" | "Domain" | "MemberCluster" | "DNSEndpoint" | "ConfigMap");
     match (place, of_host) {
         (Place::Host, false) => Err((
             "WrongFolder",

@@ -90,7 +90,7 @@ impl Bound {
     /// Finds the exports.
     pub(super) fn new(pre: &InstancePre<State>) -> Result<Self, LoadError> {
         let component = pre.component();
-        let has = |aspect: Aspect| component.get_export_index(None, &format!("mcsdns:policy/{aspect}@0.1.0")).is_some();
+        let has = |aspect: Aspect| component.get_export_index(None, format!("mcsdns:policy/{aspect}@0.1.0")).is_some();
         let exported: Vec<_> = Aspect::ALL.into_iter().filter(|aspect| has(*aspect)).collect();
         let found = |error: wasmtime::Error| LoadError::Compile(format!("{error:#}"));
         let wanted = |aspect: Aspect| exported.contains(&aspect);

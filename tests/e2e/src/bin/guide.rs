@@ -123,7 +123,7 @@ async fn walk() -> Result<()> {
     let kubeconfig = host.admin_kubeconfig();
     let kubeconfig = kubeconfig.to_str().context("the path of the kubeconfig is no text")?;
     let target = format!("{}/{}", RECORD.0, RECORD.1);
-    show(&mcsdns_e2e::run(&["explain", &target, "--kubeconfig", kubeconfig], None).await?)?;
+    show(&mcsdns_e2e::told(&["explain", &target, "--kubeconfig", kubeconfig]).await?)?;
 
     title(&format!("Done: every answer was right. {:.0} s.", started.elapsed().as_secs_f32()))
 }
