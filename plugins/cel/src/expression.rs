@@ -152,7 +152,8 @@ impl Expression {
                 (overload.function(), format!("{} does not work on ({types})", spelt(overload.function())))
             }
             ExecutionError::UnsupportedBinaryOperator(word, left, right) => {
-                let operator = OPERATORS.iter().find(|(known, _)| known == word).map_or(*word, |(_, operator)| operator);
+                let operator =
+                    OPERATORS.iter().find(|(known, _)| known == word).map_or(*word, |(_, operator)| operator);
                 let types = format!("({}, {})", left.type_of(), right.type_of());
                 (operator, format!("{} does not work on {types}", spelt(operator)))
             }
@@ -341,12 +342,7 @@ impl Walk<'_> {
     }
 
     /// A key of the labels or annotations.
-    fn keyed(
-        &mut self,
-        of: &IdedExpr,
-        key: impl FnOnce() -> Option<String>,
-        id: u64,
-    ) -> Result<Option<String>, Wrong> {
+    fn keyed(&mut self, of: &IdedExpr, key: impl FnOnce() -> Option<String>, id: u64) -> Result<Option<String>, Wrong> {
         let Expr::Select(select) = &of.expr else { return Ok(None) };
         let Some((variable, _)) = self.record(&select.operand.expr).filter(|_| KEYED.contains(&&*select.field)) else {
             return Ok(None);
