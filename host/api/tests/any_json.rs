@@ -206,8 +206,9 @@ fn time() -> impl Strategy<Value = Timestamp> {
 }
 
 fn policy_status() -> impl Strategy<Value = PolicyStatus> {
-    let active = (option::of(label()), label(), label(), label(), time())
-        .prop_map(|(config_map, policy, digest, revision, since)| ActivePolicy { config_map, policy, digest, revision, since });
+    let active = (option::of(label()), label(), label(), label(), time()).prop_map(
+        |(config_map, policy, digest, revision, since)| ActivePolicy { config_map, policy, digest, revision, since },
+    );
     let optional = || option::of(label());
     let candidate = (optional(), optional(), optional(), optional(), label(), "[ -~]{0,30}", time()).prop_map(
         |(policy, digest, revision, rollout, verdict, message, since)| CandidatePolicy {

@@ -177,10 +177,7 @@ fn every_choice_of_aspects_makes_a_project() {
     let folder = Folder::new();
     let sdk = root().join("plugins/sdk");
     for (name, aspects) in [("a", "naming"), ("b", "selection"), ("c", "ttl"), ("d", "naming,ttl")] {
-        out(
-            &["policy", "new", name, "--aspects", aspects, "--dir", folder.shown(), "--sdk", shown(&sdk)],
-            0,
-        );
+        out(&["policy", "new", name, "--aspects", aspects, "--dir", folder.shown(), "--sdk", shown(&sdk)], 0);
         let code = fs::read_to_string(folder.path().join(name).join("src/lib.rs")).unwrap();
         assert!(!code.contains('@'), "{code}");
         for aspect in ["Naming", "Selection", "Ttl"] {
@@ -195,7 +192,10 @@ fn every_choice_of_aspects_makes_a_project() {
     err(&["policy", "new", "x", "--dir", folder.shown(), "--sdk", "/nowhere"], 2);
     out(&["policy", "new", "x", "--dir", folder.shown()], 0);
     let manifest = fs::read_to_string(folder.path().join("x/Cargo.toml")).unwrap();
-    assert!(manifest.contains("git = ") && manifest.contains(concat!("tag = \"v", env!("CARGO_PKG_VERSION"))), "{manifest}");
+    assert!(
+        manifest.contains("git = ") && manifest.contains(concat!("tag = \"v", env!("CARGO_PKG_VERSION"))),
+        "{manifest}"
+    );
 }
 
 #[test]
@@ -256,10 +256,10 @@ fn configurations_by_list_by_case_and_by_flag() {
     let cases = copy_of_cases(&folder);
     let component = component();
     let expected = fs::read_to_string(cases.join("two-clusters/expected.yaml")).unwrap();
-    let short: String = expected.lines().filter(|line| !line.contains(".eu.") && !line.contains(".us.")).fold(
-        String::new(),
-        |text, line| text + line + "\n",
-    );
+    let short: String = expected
+        .lines()
+        .filter(|line| !line.contains(".eu.") && !line.contains(".us."))
+        .fold(String::new(), |text, line| text + line + "\n");
     let copy = Command::new("cp").arg("-r").arg(cases.join("two-clusters")).arg(cases.join("short")).status();
     assert!(copy.unwrap().success());
     fs::write(cases.join("short/expected.yaml"), short).unwrap();

@@ -119,10 +119,7 @@ impl Rehearsal {
 
     /// Asks `decide` about every record. Ends at the first failure, so that policies that run into their limits do not do so
     /// ten thousand times.
-    pub fn run(
-        &self,
-        mut decide: impl FnMut(&DecisionInput) -> Result<DecisionOutput, PolicyFailure>,
-    ) -> Rehearsed {
+    pub fn run(&self, mut decide: impl FnMut(&DecisionInput) -> Result<DecisionOutput, PolicyFailure>) -> Rehearsed {
         let mut rehearsed = Rehearsed { records: self.parts.len(), ..Rehearsed::default() };
         // Counted first, so that an early end does not change it.
         rehearsed.names = self.parts.iter().map(|part| names(&part.published).count()).sum();
@@ -153,8 +150,7 @@ impl Rehearsal {
             Err(failure) => return Err((failure.reason, failure.to_string())),
         };
         let limits = Limits { zone: &part.input.subject.domain, ..self.limits.clone() };
-        let mut checked = guard::check(&part.input, &output, &limits)
-            .map_err(|violation| {
+        let mut checked = guard::check(&part.input, &output, &limits).map_err(|violation| {
             let message = format!("the answer breaks the rule {}: {violation}", violation.rule);
             (Reason::PolicyViolation.as_str(), message)
         })?;
@@ -174,7 +170,8 @@ impl Rehearsal {
         let idle = part.input.clusters.iter().all(|cluster| cluster.addresses.is_empty());
         let withheld: HashSet<&str> = plan.withheld.iter().map(|withheld| &*withheld.name).collect();
         let wanted: HashSet<&str> = checked.names.iter().map(|name| &*name.fqdn).collect();
-        let stays = |name: &str| planned.contains_key(name) || (idle && wanted.contains(name) && !withheld.contains(name));
+        let stays =
+            |name: &str| planned.contains_key(name) || (idle && wanted.contains(name) && !withheld.contains(name));
         for name in before.keys().filter(|name| !stays(name)) {
             rehearsed.removed += 1;
             if rehearsed.examples.len() < EXAMPLES {

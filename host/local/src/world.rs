@@ -232,7 +232,12 @@ impl<'d, D: Decider + ?Sized> World<'d, D> {
         self.remember(&mut fleet);
         self.options.now = self.options.now.max(now);
         let given = std::mem::take(&mut self.given);
-        let pilot = self.pilot.as_ref().map(Pilot::anew).transpose().map_err(|error| WorldError::Policies(error.to_string()))?;
+        let pilot = self
+            .pilot
+            .as_ref()
+            .map(Pilot::anew)
+            .transpose()
+            .map_err(|error| WorldError::Policies(error.to_string()))?;
         let (mut world, writes) = Self::with_pilot(fleet, policies, self.decider, self.options, pilot)?;
         world.given = given;
         Ok((world, writes))

@@ -120,12 +120,7 @@ fn fleet(dir: &Path) -> Fleet {
 }
 
 fn names(world: &World<'_, SandboxDecider>) -> Vec<String> {
-    world
-        .objects()
-        .iter()
-        .flat_map(lines)
-        .map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" "))
-        .collect()
+    world.objects().iter().flat_map(lines).map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
 }
 
 fn boxed() -> Vec<String> {
@@ -176,7 +171,9 @@ fn without_its_config_map_a_new_domain_has_no_names_and_says_so() {
     assert_eq!(ready(&world), "False PolicyUnavailable");
     let problems: Vec<String> = world.policy_problems().iter().map(ToString::to_string).collect();
     assert!(
-        problems.len() == 1 && problems[0].contains("domain-galactic.yaml:1: Domain galactic: ") && problems[0].contains("ConfigMap short does not exist"),
+        problems.len() == 1
+            && problems[0].contains("domain-galactic.yaml:1: Domain galactic: ")
+            && problems[0].contains("ConfigMap short does not exist"),
         "{problems:?}"
     );
     let status = &world.statuses()[&ObjectKey::new("test", "web")];
@@ -263,12 +260,15 @@ fn domains_have_policies_of_their_own_and_aspects_come_from_several() {
     folder.domain("plain", "example.org", "");
     folder.record("plain", "plain");
     let world = folder.world();
-    assert_eq!(names(&world), [
-        "api.example.com 60",
-        "plain.test.plain.svc.example.org 180",
-        "plain.test.plain.svc.us.example.org 180",
-        "web.example.com 60",
-    ]);
+    assert_eq!(
+        names(&world),
+        [
+            "api.example.com 60",
+            "plain.test.plain.svc.example.org 180",
+            "plain.test.plain.svc.us.example.org 180",
+            "web.example.com 60",
+        ]
+    );
     assert!(world.domains()["plain"].policies.is_empty());
     assert_eq!(world.domains()["galactic"].policies.len(), 3);
 }
@@ -344,5 +344,8 @@ fn names_that_two_records_want_are_told_before_they_are_lost() {
     folder.domain("galactic", "example.com", NAMING);
     world.change(folder.fleet()).unwrap();
     let message = world.domains()["galactic"].policies[0].candidate.clone().unwrap().message;
-    assert!(message.contains("2 names added, 6 removed") && message.contains("1 names withheld by a rule"), "{message}");
+    assert!(
+        message.contains("2 names added, 6 removed") && message.contains("1 names withheld by a rule"),
+        "{message}"
+    );
 }

@@ -321,11 +321,7 @@ impl<P: Version> DomainRollout<P> {
             }
         };
         let [naming, selection, ttl] = in_the_box;
-        Some([
-            recall(Aspect::Naming, naming)?,
-            recall(Aspect::Selection, selection)?,
-            recall(Aspect::Ttl, ttl)?,
-        ])
+        Some([recall(Aspect::Naming, naming)?, recall(Aspect::Selection, selection)?, recall(Aspect::Ttl, ttl)?])
     }
 
     /// Finds out what would decide, aspect by aspect, and what stands in the way of what is wanted.
@@ -374,10 +370,12 @@ impl<P: Version> DomainRollout<P> {
             match (status, &seat.map) {
                 (None, None) => true,
                 (None, Some(_)) => false,
-                (Some(status), _) => status.active.as_ref().is_some_and(|active| match (&active.config_map, &seat.map) {
-                    (None, None) => true,
-                    _ => active.revision == *seat.version.revision(),
-                }),
+                (Some(status), _) => {
+                    status.active.as_ref().is_some_and(|active| match (&active.config_map, &seat.map) {
+                        (None, None) => true,
+                        _ => active.revision == *seat.version.revision(),
+                    })
+                }
             }
         })
     }

@@ -233,8 +233,12 @@ impl Pilot {
             }
             News::Domains(Change::Delete(name)) => self.forget_domain(&name),
             News::Domains(Change::Reset(all)) => {
-                let gone: Vec<Arc<str>> =
-                    self.rollouts.domains().filter(|name| !all.iter().any(|(there, _)| there == *name)).cloned().collect();
+                let gone: Vec<Arc<str>> = self
+                    .rollouts
+                    .domains()
+                    .filter(|name| !all.iter().any(|(there, _)| there == *name))
+                    .cloned()
+                    .collect();
                 for name in gone {
                     self.forget_domain(&name);
                 }
@@ -361,7 +365,8 @@ impl Pilot {
             return false;
         };
         let begun = std::time::Instant::now();
-        let result = rehearsal.run(|input| set.decide(input).map(|decided| decided.output).map_err(PolicyFailure::from));
+        let result =
+            rehearsal.run(|input| set.decide(input).map(|decided| decided.output).map_err(PolicyFailure::from));
         let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         tracing::info!(
             domain = &**domain,

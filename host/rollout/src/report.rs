@@ -81,7 +81,9 @@ impl<P: Version> DomainRollout<P> {
             };
             let changes = match (&seat, &target) {
                 (Some(seat), Some(target)) => seat.version.revision() != target.version.revision(),
-                (None, Some(_)) => active.as_ref().map(|active| &active.revision) != target.as_ref().map(|t| t.version.revision()),
+                (None, Some(_)) => {
+                    active.as_ref().map(|active| &active.revision) != target.as_ref().map(|t| t.version.revision())
+                }
                 (_, None) => false,
             };
             let candidate = match (obstacle, &target, &verdict) {
@@ -155,7 +157,10 @@ impl<P: Version> DomainRollout<P> {
             .filter_map(|status| {
                 let active = status.active.as_ref()?;
                 let map = active.config_map.as_ref()?;
-                Some(format!("{} by {} of ConfigMap {map} (revision {})", status.aspect, active.policy, active.revision))
+                Some(format!(
+                    "{} by {} of ConfigMap {map} (revision {})",
+                    status.aspect, active.policy, active.revision
+                ))
             })
             .collect();
         let before = if lost.is_empty() {
@@ -205,7 +210,8 @@ impl<P: Version> DomainRollout<P> {
             .iter()
             .filter_map(|policy| {
                 let active = policy.active.as_ref()?;
-                let map = active.config_map.as_ref().map_or_else(|| "the box".to_owned(), |map| format!("ConfigMap {map}"));
+                let map =
+                    active.config_map.as_ref().map_or_else(|| "the box".to_owned(), |map| format!("ConfigMap {map}"));
                 Some(format!("{} by {} of {map}", policy.aspect, active.policy))
             })
             .collect();

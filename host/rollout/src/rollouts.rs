@@ -136,10 +136,12 @@ impl<P: Version> Rollouts<P> {
 
     /// Looks at one Domain: what is to be done for it.
     pub fn step(&mut self, name: &str, now: Timestamp) -> Vec<Action<P>> {
-        let Some((name, domain)) = self.domains.get_key_value(name).map(|(name, _)| Arc::clone(name)).and_then(|name| {
-            let domain = self.domains.get_mut(&name)?;
-            Some((name, domain))
-        }) else {
+        let Some((name, domain)) =
+            self.domains.get_key_value(name).map(|(name, _)| Arc::clone(name)).and_then(|name| {
+                let domain = self.domains.get_mut(&name)?;
+                Some((name, domain))
+            })
+        else {
             return Vec::new();
         };
         let (maps, synced, trouble) = (&self.maps, self.synced, &self.trouble);

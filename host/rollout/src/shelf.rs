@@ -185,12 +185,9 @@ impl Shelf {
             Arc::clone(if own { &loaded.policy } else { &in_the_box.policy })
         };
         let [naming, selection, ttl] = &self.in_the_box;
-        let set = PolicySet::new(
-            pick(Aspect::Naming, naming),
-            pick(Aspect::Selection, selection),
-            pick(Aspect::Ttl, ttl),
-        )
-        .map_err(|error| error.to_string())?;
+        let set =
+            PolicySet::new(pick(Aspect::Naming, naming), pick(Aspect::Selection, selection), pick(Aspect::Ttl, ttl))
+                .map_err(|error| error.to_string())?;
         self.cases.check(cases, &set).map_err(|failure| failure.to_string())
     }
 }

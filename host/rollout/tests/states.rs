@@ -206,7 +206,8 @@ fn removes(names: usize, of: usize) -> Rehearsed {
 }
 
 fn fails() -> Rehearsed {
-    let failure = Failure { record: ObjectKey::new("ns", "web"), reason: "Timeout".into(), message: "naming: slow".into() };
+    let failure =
+        Failure { record: ObjectKey::new("ns", "web"), reason: "Timeout".into(), message: "naming: slow".into() };
     Rehearsed { records: 3, names: 10, failure: Some(failure), ..Rehearsed::default() }
 }
 
@@ -340,7 +341,11 @@ fn a_deleted_config_map_stays_in_memory_and_is_told_of() {
 
     // Without it, a restart knows what was good and cannot have it: nothing is decided.
     let mut process = Process::start(spec(Some("short")), Some(status.clone()), &[]);
-    assert!(process.decides().starts_with("held: what decided before is no longer there (naming by v1"), "{}", process.decides());
+    assert!(
+        process.decides().starts_with("held: what decided before is no longer there (naming by v1"),
+        "{}",
+        process.decides()
+    );
     assert_eq!(process.ready(), "False PolicyUnavailable");
     assert_eq!(&*process.naming().active.unwrap().revision, "v1", "the memory was lost");
     // It is back: no trial, no difference.
@@ -400,8 +405,7 @@ fn a_domain_that_was_the_boxs_stays_with_it_until_the_first_policy_passes() {
     let results = BTreeMap::from([("v1".to_owned(), Some(fails()))]);
     let status = Some(DomainStatus::default());
     let maps = [("short", "v1")];
-    let mut process =
-        Process::start_with(spec(Some("short")), status, &maps, PolicyNames::default(), results.clone());
+    let mut process = Process::start_with(spec(Some("short")), status, &maps, PolicyNames::default(), results.clone());
     assert_eq!((process.decides().as_str(), process.ready().as_str()), ("box box box", "False CandidateRefused"));
     let naming = process.naming();
     assert_eq!(naming.active.unwrap().config_map, None);
@@ -432,11 +436,7 @@ fn a_new_domain_under_a_bad_policy_gets_no_names_at_all() {
 #[test]
 fn three_config_maps_take_over_together_or_not_at_all() {
     let three = |naming: &str| DomainSpec {
-        policies: PolicyNames {
-            naming: Some(naming.into()),
-            selection: Some("s".into()),
-            ttl: Some("t".into()),
-        },
+        policies: PolicyNames { naming: Some(naming.into()), selection: Some("s".into()), ttl: Some("t".into()) },
         ..spec(None)
     };
     let mut process = Process::start(three("n"), None, &[("n", "n1"), ("s", "s1"), ("t", "t1")]);
@@ -517,13 +517,8 @@ fn the_whole_controller_may_have_another_default() {
 fn a_trial_that_cannot_take_place_yet_changes_nothing() {
     let results = BTreeMap::from([("v1".to_owned(), None)]);
     let status = Some(DomainStatus::default());
-    let mut process = Process::start_with(
-        spec(Some("short")),
-        status,
-        &[("short", "v1")],
-        PolicyNames::default(),
-        results,
-    );
+    let mut process =
+        Process::start_with(spec(Some("short")), status, &[("short", "v1")], PolicyNames::default(), results);
     assert_eq!(process.tried.len(), 1);
     let report = process.rollouts.report(NAME, at(0)).unwrap();
     assert!(matches!(report.force, Force::Policies([a, ..]) if &*a.revision == "box"));

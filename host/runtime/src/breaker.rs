@@ -21,11 +21,7 @@ pub struct BreakerLimits {
 
 impl Default for BreakerLimits {
     fn default() -> Self {
-        Self {
-            failures: 5,
-            first_pause: SignedDuration::from_secs(1),
-            longest_pause: SignedDuration::from_secs(60),
-        }
+        Self { failures: 5, first_pause: SignedDuration::from_secs(1), longest_pause: SignedDuration::from_secs(60) }
     }
 }
 

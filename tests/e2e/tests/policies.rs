@@ -232,7 +232,10 @@ async fn a_policy_takes_over_is_refused_rolled_back_and_deleted() {
         assert!(events.contains(reason), "{reason}: {events}");
     }
     let metrics = controller.metrics().await.unwrap();
-    for line in ["mcsdns_policy_loads_total{result=\"ForbiddenImport\"} 1", "mcsdns_policy_domains{reason=\"PoliciesActive\"} 1"] {
+    for line in [
+        "mcsdns_policy_loads_total{result=\"ForbiddenImport\"} 1",
+        "mcsdns_policy_domains{reason=\"PoliciesActive\"} 1",
+    ] {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
 
@@ -357,7 +360,8 @@ async fn a_policy_that_fails_while_it_decides_is_left_alone_and_told_of() {
     for i in 0..7 {
         served(&world, &format!("web-{i}")).await;
     }
-    let message = world.condition(("ServiceDNSRecord", "test", "web-0"), "Degraded", "True/PolicyFailed").await.unwrap();
+    let message =
+        world.condition(("ServiceDNSRecord", "test", "web-0"), "Degraded", "True/PolicyFailed").await.unwrap();
     assert!(message.contains("what is published stays"), "{message}");
     let message = ready(&world, "False/PolicyFailing").await;
     assert!(message.contains("Trap"), "{message}");

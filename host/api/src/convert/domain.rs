@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+pub use mcsdns_core::facts::PolicyNames;
 use mcsdns_core::{
     effect::ALLOW_REMOVAL_ANNOTATION,
     facts::{Domain, DomainSpec, Malformed, OnFailure, WhenEmpty},
     status::{ActivePolicy, CandidatePolicy, DomainStatus, PolicyStatus},
 };
-pub use mcsdns_core::facts::PolicyNames;
 use serde::Deserialize;
 
 use super::{Watched, resource};

@@ -49,7 +49,8 @@ pub(crate) fn write(
     let options = WorldOptions { now, settings, hosts: table, group: args.publish.group() };
     let (world, _) = World::with_pilot(fleet, policy.reference.clone(), &overheard, options, pilot)?;
     let heard = overheard.last(&record.to_string());
-    let Some((heard, set)) = heard.and_then(|heard| Some((heard.clone(), policy.decider.get(&heard.policies.id)?))) else {
+    let Some((heard, set)) = heard.and_then(|heard| Some((heard.clone(), policy.decider.get(&heard.policies.id)?)))
+    else {
         let conditions = world.statuses().get(record).map(|status| status.conditions.clone()).unwrap_or_default();
         let why = conditions.first().map_or_else(String::new, |condition| format!(": {}", condition.message));
         return Err(wrong(anyhow::anyhow!("{record}: no policy is asked about it, so there is no decision{why}")));
@@ -60,7 +61,9 @@ pub(crate) fn write(
     // Another policy decided in the cluster: what it answered is not known, only what is published.
     let elsewhere = observed.and_then(|observed| observed.policy).filter(|title| *title != *heard.policies.title);
     if let Some(title) = elsewhere {
-        eprintln!("the policy in the cluster is {title}: its answer is not known here, only what is published (--policy FILE)");
+        eprintln!(
+            "the policy in the cluster is {title}: its answer is not known here, only what is published (--policy FILE)"
+        );
         bundle.answer = None;
         bundle.policies = Aspect::ALL
             .map(|aspect| Answerer {

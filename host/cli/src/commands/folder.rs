@@ -69,11 +69,8 @@ pub(crate) fn rendered(dir: &Path, args: &FolderArgs, colour: Colour) -> anyhow:
     let fleet = Fleet::read(dir, &Limits::default(), now);
     complain(&fleet.problems, colour);
     let options = WorldOptions { now, settings: args.publish.settings(), hosts, group: args.publish.group() };
-    let pilot = PilotOptions {
-        defaults: Default::default(),
-        settings: options.settings.clone(),
-        observer: Arc::new(()),
-    };
+    let pilot =
+        PilotOptions { defaults: Default::default(), settings: options.settings.clone(), observer: Arc::new(()) };
     let pilot = policy.pilot(pilot).map_err(wrong)?;
     let known = fleet.problems.len();
     let rendered = render_with(fleet, policy.reference, &*policy.decider, options, Some(pilot))?;

@@ -76,12 +76,13 @@ impl Index {
         }
         let told = Told { in_force: rollout.in_force.clone(), rollout: Some(rollout) };
         let before = self.domain_policies.insert(Arc::clone(domain), told);
-        let same = |before: &Told| {
-            self.domain_policies.get(domain).is_some_and(|told| told.in_force == before.in_force)
-        };
+        let same =
+            |before: &Told| self.domain_policies.get(domain).is_some_and(|told| told.in_force == before.in_force);
         if !before.as_ref().is_some_and(same) {
             self.touch_domain(domain);
-        } else if before.as_ref().is_some_and(Told::is_failing) && !self.domain_policies.get(domain).is_some_and(Told::is_failing) {
+        } else if before.as_ref().is_some_and(Told::is_failing)
+            && !self.domain_policies.get(domain).is_some_and(Told::is_failing)
+        {
             self.ask_failed_again(domain);
         }
         self.report_domain(domain, out);
@@ -190,7 +191,9 @@ impl Index {
     /// Names within a zone that belong to records of other Domains.
     fn taken_by_others(&self, domain: &str, zone: &str) -> HashMap<Arc<str>, crate::ids::ObjectKey> {
         let shares_zone = |entry: &DomainEntry| {
-            entry.view.as_ref().is_some_and(|view| name::is_within(&view.zone, zone) || name::is_within(zone, &view.zone) || *view.zone == *zone)
+            entry.view.as_ref().is_some_and(|view| {
+                name::is_within(&view.zone, zone) || name::is_within(zone, &view.zone) || *view.zone == *zone
+            })
         };
         let others = self.domains.iter().filter(|(name, entry)| ***name != *domain && shares_zone(entry));
         let records = others.filter_map(|(name, _)| self.by_domain.get(name)).flatten();

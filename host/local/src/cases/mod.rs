@@ -17,7 +17,7 @@ mod packed;
 mod run;
 
 pub use self::{
-    packed::PackedCases,
     format::{CaseFile, Expected, Grace, StepFile, lines},
+    packed::PackedCases,
     run::{CaseError, Mode, Outcome, discover, run, run_with},
 };

@@ -211,8 +211,7 @@ impl<D: Decider + ?Sized> Walk<'_, D> {
         let fail = |error| CaseError::World { step: "beginning".to_owned(), error };
         let pilot = self.pilot.map(Pilot::anew).transpose();
         let pilot = pilot.map_err(|error| fail(WorldError::Policies(error.to_string())))?;
-        let (world, _) =
-            World::with_pilot(fleet, self.policies.clone(), self.decider, options, pilot).map_err(fail)?;
+        let (world, _) = World::with_pilot(fleet, self.policies.clone(), self.decider, options, pilot).map_err(fail)?;
         let (mut world, mut expected) = self.compare(self.dir, "beginning", world, None)?;
 
         let steps = self.dir.join("steps");

@@ -127,7 +127,8 @@ impl Project {
         if terminal {
             eprintln!("building {} with {} ({}) ...", self.name, toolchain.version(), toolchain.source());
         }
-        let mut build = Build::new(&self.dir, self.target.join("components")).stack_bytes(self.stack_kib << 10).progress(terminal);
+        let mut build =
+            Build::new(&self.dir, self.target.join("components")).stack_bytes(self.stack_kib << 10).progress(terminal);
         if locked {
             build = build.locked();
         }
