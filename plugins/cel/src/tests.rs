@@ -189,6 +189,13 @@ fn mistakes_are_told_with_line_and_column() {
 }
 
 #[test]
+fn expressions_are_nested_only_so_deep() {
+    let nested = |depth: usize| format!(r#"{{"ttl": "{}1{}"}}"#, "-(1 + ".repeat(depth), ")".repeat(depth));
+    assert!(configured::<Cel>(&nested(40)).is_ok());
+    assert!(refused(&nested(200)).starts_with("ttl: line 1, column 1: expression recursion limit exceeded"));
+}
+
+#[test]
 fn what_fails_only_for_some_records_refuses_only_those() {
     let cel =
         cel(r#"{"names": [{"name": "record.service + '.' + record.namespace.split('-')[1] + '.' + record.domain"}]}"#);
