@@ -54,33 +54,6 @@ fn case(name: &str) -> String {
 }
 
 #[test]
-fn every_case_through_the_command() {
-    let report = out(&["test", &cases().display().to_string()], 0);
-    assert!(report.lines().count() > 50, "{report}");
-    assert!(report.contains("0 failed"), "{report}");
-}
-
-#[test]
-fn a_case_that_fails_is_shown_with_its_difference() {
-    let dir = tempfile::tempdir().unwrap();
-    let status = Command::new("cp").arg("-r").arg(case("services-both")).arg(dir.path().join("mine")).status().unwrap();
-    assert!(status.success());
-    let file = dir.path().join("mine/expected.yaml");
-    let expected = fs::read_to_string(&file).unwrap();
-    fs::write(&file, expected.replace("A 10.20.30.2", "A 10.20.30.9")).unwrap();
-    let path = dir.path().display().to_string();
-    let report = out(&["test", &path], 1);
-    assert!(report.contains("FAILED  mine"), "{report}");
-    assert!(report.contains("10.20.30.9") && report.contains("10.20.30.2"), "{report}");
-    let json: serde_json::Value = serde_json::from_str(&out(&["test", &path, "-o", "json"], 1)).unwrap();
-    assert_eq!(json[0]["passed"], false);
-    let report = out(&["test", &path, "--update"], 0);
-    assert!(report.contains("written"), "{report}");
-    assert_eq!(fs::read_to_string(&file).unwrap(), expected, "what is written is what was written by hand");
-    err(&["test", &path, "--only", "nothing of that name"], 2);
-}
-
-#[test]
 fn render_in_three_forms() {
     let dir = case("services-both");
     let list: serde_json::Value = serde_json::from_str(&out(&["render", "-f", &dir, "-o", "json"], 0)).unwrap();

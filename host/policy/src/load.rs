@@ -83,9 +83,14 @@ impl Engine {
                 Some(config.to_string())
             }
         };
-        let (compiled, configured) = match &config {
-            None => (Arc::clone(&base), Configured::Not),
-            Some(config) => configure(engine, digest, request.bytes, &base, config, &budget, &mut log)?,
+        let (compiled, configured, description) = match &config {
+            None => (Arc::clone(&base), Configured::Not, description),
+            Some(config) => {
+                let (compiled, configured) =
+                    configure(engine, digest, request.bytes, &base, config, &budget, &mut log)?;
+                let needs = needs_of(engine, &compiled, &configured, config, &budget)?;
+                (compiled, configured, Description { needs: needs.needs, fqdns: needs.fqdns, ..description })
+            }
         };
         let compile_micros = base.compile_micros;
         let limit = u64::from(budget.compile_millis);
@@ -139,6 +144,26 @@ fn describe(
     let description = session.describe();
     log.append(&mut session.store.data_mut().log.lines);
     let description = description.map_err(failed)?;
+    check_description(&description, compiled.world.exported())?;
+    Ok(description)
+}
+
+/// What a policy needs as it is configured: which labels, for example, may be up to its configuration. Everything else
+/// it said of itself before stays.
+fn needs_of(
+    engine: &Inner,
+    compiled: &Compiled,
+    configured: &Configured,
+    config: &str,
+    budget: &Budget,
+) -> Result<Description, LoadError> {
+    let failed = |error: RunError| LoadError::Run { step: "describe", error };
+    let _permit = engine.permits.acquire(1);
+    let mut session = Session::start(engine, compiled, &snapshot::for_configure(budget)).map_err(failed)?;
+    if let Configured::EveryTime { .. } = configured {
+        session.configure(config).map_err(failed)?.map_err(LoadError::ConfigRefused)?;
+    }
+    let description = session.describe().map_err(failed)?;
     check_description(&description, compiled.world.exported())?;
     Ok(description)
 }

@@ -132,6 +132,13 @@ impl SandboxDecider {
         reference
     }
 
+    /// The policies with that id, if they are in force.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<Arc<PolicySet>> {
+        let seats = self.seats.read().unwrap_or_else(PoisonError::into_inner);
+        seats.get(id).map(|seat| Arc::clone(&seat.set))
+    }
+
     /// Drops the policies whose id is not wanted; questions that are still under way for them fail and are asked again
     /// of those in force.
     pub fn retain(&self, wanted: impl Fn(&str) -> bool) {

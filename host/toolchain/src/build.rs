@@ -37,6 +37,7 @@ pub struct Build {
     memory_bytes: Option<u32>,
     features: Vec<String>,
     locked: bool,
+    progress: bool,
 }
 
 impl Build {
@@ -52,6 +53,7 @@ impl Build {
             memory_bytes: None,
             features: Vec::new(),
             locked: false,
+            progress: false,
         }
     }
 
@@ -82,6 +84,13 @@ impl Build {
     #[must_use]
     pub fn features(mut self, features: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.features.extend(features.into_iter().map(Into::into));
+        self
+    }
+
+    /// Lets cargo say on standard error what it does while it does it; a first build takes minutes.
+    #[must_use]
+    pub fn progress(mut self, progress: bool) -> Self {
+        self.progress = progress;
         self
     }
 
@@ -201,12 +210,15 @@ impl Toolchain {
             // A stable compiler builds its standard library only when told that it may use unstable features.
             command.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=std,panic_abort");
         }
+        if build.progress {
+            command.stderr(Stdio::inherit());
+        }
         let output = command.output().map_err(|source| BuildError::Io { path: self.cargo.clone(), source })?;
         if !output.status.success() {
             return Err(BuildError::Compile {
                 manifest_dir: build.manifest_dir.clone(),
                 toolchain: self.version().to_owned(),
-                said: format!(":\n{}", String::from_utf8_lossy(&output.stderr).trim_end()),
+                said: said(&String::from_utf8_lossy(&output.stderr)),
             });
         }
         module_of(&String::from_utf8_lossy(&output.stdout), &build.manifest_dir)
@@ -242,6 +254,14 @@ impl Toolchain {
         }
         flags
     }
+}
+
+/// What cargo said, without what it did: errors begin a line, deeds are indented to a column.
+fn said(text: &str) -> String {
+    let deeds = ["Adding", "Blocking", "Compiling", "Downloaded", "Downloading", "Locking", "Updating"];
+    let is_deed = |line: &&str| line.starts_with("  ") && deeds.iter().any(|deed| line.trim_start().starts_with(deed));
+    let lines: Vec<&str> = text.trim_end().lines().filter(|line| !is_deed(line)).collect();
+    if lines.is_empty() { String::new() } else { format!(":\n{}", lines.join("\n")) }
 }
 
 /// Where cargo keeps the sources of dependencies.
@@ -294,6 +314,13 @@ mod tests {
         );
         assert_eq!(module_of(&messages, dir.path()), Some("/t/mine.wasm".into()));
         assert_eq!(module_of("", dir.path()), None);
+    }
+
+    #[test]
+    fn errors_are_told_without_what_went_before() {
+        let text = "    Updating crates.io index\n   Compiling a v1\nerror: no\n  --> src/lib.rs:1:1\n";
+        assert_eq!(said(text), ":\nerror: no\n  --> src/lib.rs:1:1");
+        assert_eq!(said("   Compiling a v1\n"), "");
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use cel::{
-    Context, Env, ExecutionError, IdedExpr, Program, Value,
+    Context, Env, ExecutionError, IdedExpr, ParseErrors, Value,
     common::ast::{EntryExpr, Expr, LiteralValue, operators},
+    parser::PrattParser,
 };
 use mcsdns_policy_sdk::{ConfigError, Refusal};
 
@@ -71,7 +72,8 @@ impl Uses {
 pub(crate) struct Expression {
     /// Where it stands in the configuration.
     field: String,
-    program: Program,
+    text: String,
+    parsed: IdedExpr,
     kind: Kind,
     pub(crate) uses: Uses,
 }
@@ -86,7 +88,7 @@ impl Expression {
         kind: Kind,
     ) -> Result<Self, ConfigError> {
         let field = field.into();
-        let program = env.compile(text).map_err(|errors| {
+        let parsed = parser().parse(text).map_err(|errors| {
             let all: Vec<_> = errors
                 .errors
                 .iter()
@@ -94,18 +96,23 @@ impl Expression {
                 .collect();
             ConfigError::new(field.clone(), all.join("; "))
         })?;
+        let depth = depth(&parsed);
+        if depth > DEPTH {
+            let message = format!("it is {depth} parts deep or long, {DEPTH} are allowed; make it a list, or several");
+            return Err(ConfigError::new(field, message));
+        }
         let mut walk = Walk { env, scope, bound: Vec::new(), uses: Uses::default() };
-        if let Err((id, message)) = walk.look_at(program.expression()) {
-            return Err(ConfigError::new(field, at(&program, id, &message)));
+        if let Err((id, message)) = walk.look_at(&parsed) {
+            return Err(ConfigError::new(field, at(text, id, &message)));
         }
         let uses = walk.uses;
-        Ok(Self { field, program, kind, uses })
+        Ok(Self { field, text: text.to_owned(), parsed, kind, uses })
     }
 
     /// Evaluates it with sample values: what can never work is found now rather than at the first decision. What
     /// depends on values (an index, a key, a number that is no number) is not held against it.
     pub(crate) fn rehearse(&self, context: &Context<'_, '_>) -> Result<Option<Value>, ConfigError> {
-        match self.program.execute(context) {
+        match context.resolve(&self.parsed) {
             Ok(value) if self.kind.fits(&value) => Ok(Some(value)),
             Ok(value) => Err(ConfigError::new(self.field.clone(), self.misfit(&value))),
             Err(
@@ -122,7 +129,7 @@ impl Expression {
 
     /// Evaluates it.
     pub(crate) fn evaluate(&self, context: &Context<'_, '_>) -> Result<Value, Refusal> {
-        match self.program.execute(context) {
+        match context.resolve(&self.parsed) {
             Ok(value) if self.kind.fits(&value) => Ok(value),
             Ok(value) => Err(Refusal::new(self.field.clone(), self.misfit(&value))),
             Err(error) => Err(Refusal::new(self.field.clone(), self.explain(&error))),
@@ -150,15 +157,16 @@ impl Expression {
                 (overload.function(), format!("{} does not work on ({types})", spelt(overload.function())))
             }
             ExecutionError::UnsupportedBinaryOperator(word, left, right) => {
-                let operator = OPERATORS.iter().find(|(known, _)| known == word).map_or(*word, |(_, operator)| operator);
+                let operator =
+                    OPERATORS.iter().find(|(known, _)| known == word).map_or(*word, |(_, operator)| operator);
                 let types = format!("({}, {})", left.type_of(), right.type_of());
                 (operator, format!("{} does not work on {types}", spelt(operator)))
             }
             ExecutionError::UndeclaredReference(name) => (name.as_str(), format!("there is no function `{name}`")),
             _ => return error.to_string(),
         };
-        match call_of(self.program.expression(), function) {
-            Some(id) => at(&self.program, id, &message),
+        match call_of(&self.parsed, function) {
+            Some(id) => at(&self.text, id, &message),
             None => message,
         }
     }
@@ -176,16 +184,42 @@ const OPERATORS: [(&str, &str); 5] = [
 /// An operator as people write it.
 fn spelt(function: &str) -> String {
     let plain = operators::find_operator(function).unwrap_or(function);
-    format!("`{plain}`")
+    format!("`{}`", plain.trim_matches('_'))
+}
+
+/// How deep expressions may be nested: what is walked by calls of calls must fit into the stack of the component.
+const NESTED: u16 = 48;
+
+/// How deep an expression may be as a tree. A sum of many is as deep as it is long, without being nested.
+const DEPTH: usize = 250;
+
+/// The depth of an expression, found without going deep oneself.
+fn depth(expr: &IdedExpr) -> usize {
+    let mut deepest = 0;
+    let mut open = vec![(expr, 1)];
+    while let Some((expr, depth)) = open.pop() {
+        deepest = deepest.max(depth);
+        open.extend(parts(&expr.expr).into_iter().map(|part| (part, depth + 1)));
+    }
+    deepest
+}
+
+/// The parser without tables: a third of the size of the other one.
+fn parser() -> PrattParser {
+    PrattParser::new().max_recursion_depth(NESTED)
 }
 
 /// A message with the line and column of a part of the expression.
-fn at(program: &Program, id: u64, message: &str) -> String {
-    let info = program.source_info();
-    let Some((start, _)) = info.offset_for(id) else { return message.to_owned() };
-    let before: Vec<char> = info.source.chars().take(usize::try_from(start).unwrap_or_default()).collect();
-    let line = before.iter().filter(|char| **char == '\n').count() + 1;
-    let column = before.iter().rev().take_while(|char| **char != '\n').count() + 1;
+fn at(text: &str, id: u64, message: &str) -> String {
+    // The parser keeps places for errors only. So it gets one, behind the expression.
+    let info = match parser().parse(&format!("{text}\n)")) {
+        Ok(_) => None,
+        Err(ParseErrors { errors }) => errors.into_iter().find_map(|error| error.source_info),
+    };
+    let Some((start, _)) = info.and_then(|info| info.offset_for(id)) else { return message.to_owned() };
+    let before = text.get(..usize::try_from(start).unwrap_or_default()).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|char| *char != '\n').count() + 1;
     format!("line {line}, column {column}: {message}")
 }
 
@@ -330,12 +364,7 @@ impl Walk<'_> {
     }
 
     /// A key of the labels or annotations.
-    fn keyed(
-        &mut self,
-        of: &IdedExpr,
-        key: impl FnOnce() -> Option<String>,
-        id: u64,
-    ) -> Result<Option<String>, Wrong> {
+    fn keyed(&mut self, of: &IdedExpr, key: impl FnOnce() -> Option<String>, id: u64) -> Result<Option<String>, Wrong> {
         let Expr::Select(select) = &of.expr else { return Ok(None) };
         let Some((variable, _)) = self.record(&select.operand.expr).filter(|_| KEYED.contains(&&*select.field)) else {
             return Ok(None);

@@ -178,9 +178,8 @@ impl Policy for Cel {
 
         let mut annotations = naming_uses.annotations.clone();
         annotations.extend(filter_uses.annotations.iter().chain(&ttl_uses.annotations).cloned());
-        let mut needs = Needs::NONE
-            .cluster_labels(keys(filter_uses.labels.iter().cloned()))
-            .annotations(keys(annotations));
+        let mut needs =
+            Needs::NONE.cluster_labels(keys(filter_uses.labels.iter().cloned())).annotations(keys(annotations));
         needs.cluster_names = filter_uses.uses("cluster.name");
         needs.ready_endpoints = filter_uses.uses("cluster.readyEndpoints");
         needs.state_age = filter_uses.uses("cluster.since") || ttl_uses.uses("stableFor");
@@ -230,10 +229,12 @@ fn texts(value: Option<&Value>) -> impl Iterator<Item = &str> {
         Some(Value::List(items)) => (None, items.as_slice()),
         _ => (None, &[][..]),
     };
-    let text = |item| match item {
-        &Value::String(ref text) => Some(text.as_str()),
-        _ => None,
-    };
+    fn text(item: &Value) -> Option<&str> {
+        match item {
+            Value::String(text) => Some(text.as_str()),
+            _ => None,
+        }
+    }
     one.into_iter().chain(many.iter().filter_map(text))
 }
 
@@ -300,9 +301,7 @@ impl NameRule {
             let wider = match place {
                 Place::Everywhere => None,
                 Place::Region(_) => made.first,
-                Place::Zone(_) => {
-                    region.and_then(|region| made.regions.get(region).copied().flatten()).or(made.first)
-                }
+                Place::Zone(_) => region.and_then(|region| made.regions.get(region).copied().flatten()).or(made.first),
             };
             let name = Name::new(fqdn.to_owned(), place);
             let id = names.push(match (self.otherwise, wider) {

@@ -64,15 +64,14 @@ fn a_name_may_depend_on_anything_about_the_record() {
         {"name": "record.annotations['example.org/alias'] == '' ? '' : record.annotations['example.org/alias'] + '.' + record.domain"}]}"#;
     assert_eq!(names(config), ["shop.example.com everywhere"]);
     let other = Scene::new("shop", "test").annotation("example.org/alias", "buy").annotation("other", "x");
-    assert_eq!(
-        other.names(&cel(config)).unwrap(),
-        ["shop.test.example.com everywhere", "buy.example.com everywhere"]
-    );
+    assert_eq!(other.names(&cel(config)).unwrap(), ["shop.test.example.com everywhere", "buy.example.com everywhere"]);
 }
 
 #[test]
 fn without_a_wider_name_or_when_told_so_a_name_stands_for_itself() {
-    let region = |more: &str| names(&format!(r#"{{"names": [{{"name": "region + '.' + record.domain", "place": "region"{more}}}]}}"#));
+    let region = |more: &str| {
+        names(&format!(r#"{{"names": [{{"name": "region + '.' + record.domain", "place": "region"{more}}}]}}"#))
+    };
     assert_eq!(region("")[0], "eu.example.com region eu");
     let config = r#"{"names": [{"name": "record.service + '.' + record.domain"},
         {"name": "region + '.' + record.domain", "place": "region", "otherwise": "nothing"}]}"#;
@@ -95,8 +94,10 @@ fn filters_see_labels_ages_endpoints_and_zones() {
     assert_eq!(everywhere(&["cluster.since >= 60"]), "everywhere: c1 (rule 1 leaves 1)");
     assert_eq!(everywhere(&["cluster.readyEndpoints > 3"]), "everywhere: c2 (rule 1 leaves 1)");
     assert_eq!(everywhere(&["'us1' in cluster.zones"]), "everywhere: c2 (rule 1 leaves 1)");
-    assert_eq!(everywhere(&["cluster.zones.exists(z, z.endsWith('1')) && cluster.addresses == 1 && cluster.serving"]),
-        "everywhere: c1 c2 (rule 1 leaves 2)");
+    assert_eq!(
+        everywhere(&["cluster.zones.exists(z, z.endsWith('1')) && cluster.addresses == 1 && cluster.serving"]),
+        "everywhere: c1 c2 (rule 1 leaves 2)"
+    );
 }
 
 #[test]
@@ -117,7 +118,9 @@ fn enough_can_be_more_than_one_and_places_can_be_left_out() {
 
 #[test]
 fn ttls_follow_what_came_out() {
-    let cel = cel(r#"{"ttl": "answer == 'alias' ? 20 : unreachable + notServing > 0 ? 30 : record.ttl > 0 ? record.ttl : 300"}"#);
+    let cel = cel(
+        r#"{"ttl": "answer == 'alias' ? 20 : unreachable + notServing > 0 ? 30 : record.ttl > 0 ? record.ttl : 300"}"#,
+    );
     let well = Outcome::new(Place::Everywhere, AnswerKind::Targets);
     let mut ill = Outcome::new(Place::Region(1), AnswerKind::Targets);
     ill.unreachable = 1;
@@ -162,10 +165,7 @@ fn mistakes_are_told_with_line_and_column() {
         "names[0].name: line 2, column 3: there is no `domian` here; there are record, region, zone"
     );
     assert_eq!(name("1 + 2"), "names[0].name: this gives a int, but a text or a list of texts is needed");
-    assert_eq!(
-        name("record.service + 1"),
-        "names[0].name: line 1, column 16: `+` does not work on (string, int)"
-    );
+    assert_eq!(name("record.service + 1"), "names[0].name: line 1, column 16: `+` does not work on (string, int)");
     assert_eq!(
         name("record.service.upper() + record.domain"),
         "names[0].name: line 1, column 21: there is no function `upper`"
@@ -189,8 +189,19 @@ fn mistakes_are_told_with_line_and_column() {
 }
 
 #[test]
+fn expressions_are_nested_only_so_deep() {
+    let nested = |depth: usize| format!(r#"{{"ttl": "{}1{}"}}"#, "-(1 + ".repeat(depth), ")".repeat(depth));
+    assert!(configured::<Cel>(&nested(20)).is_ok());
+    assert!(refused(&nested(200)).starts_with("ttl: line 1, column 1: expression recursion limit exceeded"));
+    let sum = |parts: usize| format!(r#"{{"ttl": "{}"}}"#, vec!["1"; parts].join(" + "));
+    assert!(configured::<Cel>(&sum(100)).is_ok());
+    assert_eq!(refused(&sum(300)), "ttl: it is 300 parts deep or long, 250 are allowed; make it a list, or several");
+}
+
+#[test]
 fn what_fails_only_for_some_records_refuses_only_those() {
-    let cel = cel(r#"{"names": [{"name": "record.service + '.' + record.namespace.split('-')[1] + '.' + record.domain"}]}"#);
+    let cel =
+        cel(r#"{"names": [{"name": "record.service + '.' + record.namespace.split('-')[1] + '.' + record.domain"}]}"#);
     assert_eq!(Scene::new("shop", "a-b").names(&cel).unwrap(), ["shop.b.example.com everywhere"]);
     let refusal = Scene::new("shop", "prod").names(&cel).unwrap_err();
     assert_eq!(refusal.field, "names[0].name");

@@ -13,17 +13,10 @@ use crate::{
 const NO_FIELDS: &[&str] = &[];
 
 /// What a record asks for.
-const RECORD: &[&str] =
-    &["name", "service", "namespace", "federation", "domain", "prefix", "ttl", "annotations"];
+const RECORD: &[&str] = &["name", "service", "namespace", "federation", "domain", "prefix", "ttl", "annotations"];
 
 /// Names: the record, and the region and zone of the name (empty where it has none).
-pub(crate) const NAMING: Scope = Scope {
-    variables: &[
-        ("record", RECORD),
-        ("region", NO_FIELDS),
-        ("zone", NO_FIELDS),
-    ],
-};
+pub(crate) const NAMING: Scope = Scope { variables: &[("record", RECORD), ("region", NO_FIELDS), ("zone", NO_FIELDS)] };
 
 /// Filters: the record and one cluster.
 pub(crate) const FILTER: Scope = Scope {

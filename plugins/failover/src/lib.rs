@@ -41,13 +41,14 @@ enum Spill {
     Replace,
 }
 
-/// What becomes of clusters in no tier.
+/// What answers when no tier has a healthy cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Rest {
     #[default]
     Last,
     Never,
+    Keep,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -161,6 +162,9 @@ impl Failover {
         if !too_few.is_empty() {
             // No tier has enough: whoever is left.
             return Decision::clusters(sorted(too_few)).because(because);
+        }
+        if self.rest == Rest::Keep {
+            return Decision::keep().because(because);
         }
         if self.rest == Rest::Last && !rest.healthy.is_empty() {
             because.push_str(if because.is_empty() { "clusters in no tier" } else { "; clusters in no tier" });

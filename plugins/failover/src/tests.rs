@@ -61,6 +61,7 @@ fn clusters_in_no_tier_are_the_last_resort_or_none() {
     );
     let never = TWO_TIERS.replacen('{', r#"{"rest": "never", "#, 1);
     assert!(everywhere(&never, "e").starts_with("everywhere: otherwise"));
+    assert!(everywhere(&never.replace("never", "keep"), "e").starts_with("everywhere: keep"));
 }
 
 #[test]

@@ -65,13 +65,16 @@ impl selection::Guest for Component {
     ) -> Result<Vec<Decision>, Refusal> {
         let serving = (0..).zip(&fleet.address_counts).filter(|(_, count)| **count > 0).map(|(index, _)| index);
         let answer = |answer| Decision { answer, because: String::new(), recheck_after_seconds: None };
-        let good = answer(Answer::Clusters(serving.collect()));
+        let good = answer(Answer::Clusters(serving.clone().collect()));
         let one = match deed() {
             "loop-in-select" => deeds::run_for_ever(),
             "panic-in-select" => panic!("asked to"),
             "too-few-decisions" => return Ok(Vec::new()),
             "too-many-decisions" => return Ok(vec![good; questions.len() + 1]),
             "too-many-targets" => answer(Answer::Clusters(vec![0; 50_001])),
+            // Clusters are sorted by name, so this goes by names that it cannot see.
+            "first-cluster" => answer(Answer::Clusters(serving.take(1).collect())),
+            "panic-without-clusters" if fleet.states.is_empty() => panic!("asked to"),
             "cluster-out-of-range" => answer(Answer::Clusters(vec![4_000_000_000])),
             "target-out-of-range" => answer(Answer::Targets(deeds::targets_out_of_range())),
             "empty-set" => answer(Answer::Sets(deeds::empty_set())),

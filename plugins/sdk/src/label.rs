@@ -57,6 +57,30 @@ pub fn to_label(text: &str) -> Option<String> {
     (!label.is_empty()).then(|| label.to_owned())
 }
 
+/// The text itself if it has at most `longest` bytes; else its beginning and a hash of all of it, so that different texts
+/// stay different. Only for ASCII, such as names of clusters; a `longest` below 17 leaves nothing of the beginning.
+///
+/// ```
+/// use mcsdns_policy_sdk::label::shortened;
+///
+/// assert_eq!(shortened("eu-1", 128), "eu-1");
+/// let long = "x".repeat(200);
+/// assert!(shortened(&long, 20).starts_with("xxx-") && shortened(&long, 20).len() == 20);
+/// assert_ne!(shortened(&long, 20), shortened(&"x".repeat(201), 20));
+/// ```
+#[must_use]
+pub fn shortened(text: &str, longest: usize) -> String {
+    if text.len() <= longest {
+        return text.to_owned();
+    }
+    // FNV-1a: short, the same everywhere, and nobody's secret hangs on it.
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let beginning: String = text.chars().take(longest.saturating_sub(17)).collect();
+    format!("{beginning}-{hash:016x}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

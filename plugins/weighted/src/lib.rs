@@ -14,6 +14,9 @@ const AWS_WEIGHT: &str = "aws/weight";
 /// The highest weight of Route 53.
 const HIGHEST: u32 = 255;
 
+/// The longest identifier of a set; names of clusters can be longer.
+const IDENTIFIER_BYTES: usize = 128;
+
 /// What its users write.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -142,7 +145,8 @@ impl Weighted {
     fn set(&self, cluster: Cluster<'_>, weight: u32) -> WeightedSet {
         let mut digits = String::new();
         standard::push_number(&mut digits, weight);
-        let set = WeightedSet::of_clusters(cluster.name(), [cluster]).property(AWS_WEIGHT, digits);
+        let identifier = label::shortened(cluster.name(), IDENTIFIER_BYTES);
+        let set = WeightedSet::of_clusters(identifier, [cluster]).property(AWS_WEIGHT, digits);
         self.config.properties.iter().fold(set, |set, (name, value)| set.property(name, value))
     }
 }
@@ -232,6 +236,14 @@ mod tests {
             answers[2],
             "region us: set b 192.0.2.2 aws/weight=30 aws/evaluate-target-health=true (weights b 30)"
         );
+    }
+
+    #[test]
+    fn a_very_long_name_of_a_cluster_still_makes_an_identifier() {
+        let scene = Scene::new("shop", "prod").cluster(Member::new(&"c".repeat(253)).address("192.0.2.1"));
+        let answer = everywhere(&scene, r#"{"provider": "aws"}"#);
+        let identifier = answer.split(' ').nth(2).unwrap();
+        assert_eq!(identifier.len(), 128);
     }
 
     #[test]

@@ -71,7 +71,8 @@ fn aspect(text: &str) -> Result<Aspect, String> {
 /// Makes the project.
 pub(super) fn run(args: &NewArgs, out: &mut Out) -> anyhow::Result<Verdict> {
     let Language::Rust = args.lang;
-    let dir = args.dir.join(&args.name);
+    let here = args.dir == Path::new(".");
+    let dir = if here { PathBuf::from(&args.name) } else { args.dir.join(&args.name) };
     if dir.exists() {
         return Err(wrong(anyhow::anyhow!("{}: is there already; choose another name or --dir", dir.display())));
     }

@@ -123,10 +123,12 @@ impl Project {
     /// When there is no toolchain, or it does not compile.
     pub(super) fn build(&self, to: Option<&Path>, locked: bool) -> anyhow::Result<PathBuf> {
         let toolchain = Toolchain::find(&self.dir)?;
-        if io::stderr().is_terminal() {
+        let terminal = io::stderr().is_terminal();
+        if terminal {
             eprintln!("building {} with {} ({}) ...", self.name, toolchain.version(), toolchain.source());
         }
-        let mut build = Build::new(&self.dir, self.target.join("components")).stack_bytes(self.stack_kib << 10);
+        let mut build =
+            Build::new(&self.dir, self.target.join("components")).stack_bytes(self.stack_kib << 10).progress(terminal);
         if locked {
             build = build.locked();
         }

@@ -1,0 +1,422 @@
+//! `mcsdns policy`, as authors and operators meet it: the real command on real components.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail by panicking"
+)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::OnceLock,
+};
+
+use mcsdns_bench::components::{MISBEHAVING, TTL_ONLY};
+use serde_json::Value;
+
+const EXE: &str = env!("CARGO_BIN_EXE_mcsdns");
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn run(args: &[&str]) -> Output {
+    let mut command = Command::new(EXE);
+    command.args(args).env_remove("KUBECONFIG").env_remove("MCSDNS_UPDATE").env_remove("NO_COLOR");
+    command.output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Standard output of a call that must end with that code.
+fn out(args: &[&str], code: i32) -> String {
+    let output = run(args);
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{args:?}\n{stdout}\n{stderr}");
+    stdout
+}
+
+/// Standard error of a call that must end with that code.
+fn err(args: &[&str], code: i32) -> String {
+    let output = run(args);
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{args:?}\n{stdout}\n{stderr}");
+    stderr
+}
+
+fn json(args: &[&str], code: i32) -> Value {
+    serde_json::from_str(&out(args, code)).unwrap()
+}
+
+fn shown(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn case(name: &str) -> String {
+    root().join("tests/cases").join(name).display().to_string()
+}
+
+/// A folder with files for one test.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        let path = self.0.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path.display().to_string()
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn shown(&self) -> &str {
+        shown(self.path())
+    }
+}
+
+/// The policy that misbehaves, and a configuration that says how.
+fn misbehaving(folder: &Folder, deed: &str) -> [String; 2] {
+    [folder.file("misbehaving.wasm", MISBEHAVING), folder.file("deed.json", format!("{deed:?}"))]
+}
+
+/// A project of all three aspects, made, and built once for all tests of this file. It lies in the same folder in every
+/// run, because a first build takes minutes and the next one does not.
+fn project() -> &'static Path {
+    static PROJECT: OnceLock<PathBuf> = OnceLock::new();
+    PROJECT.get_or_init(|| {
+        let new = tempfile::tempdir().unwrap();
+        let (new, sdk) = (new.path(), root().join("plugins/sdk"));
+        let (dir, sdk) = (shown(new), shown(&sdk));
+        let args = ["policy", "new", "my-policy", "--aspects", "naming,selection,ttl", "--dir", dir, "--sdk", sdk];
+        let told = out(&args, 0);
+        assert!(told.contains("mcsdns policy test"), "{told}");
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policy-new/my-policy");
+        for part in ["src", "cases"] {
+            let _ = fs::remove_dir_all(path.join(part));
+        }
+        fs::create_dir_all(&path).unwrap();
+        let status = Command::new("cp").arg("-r").arg(new.join("my-policy/.")).arg(&path).status().unwrap();
+        assert!(status.success());
+        let built = json(&["policy", "build", shown(&path), "-o", "json"], 0);
+        assert_eq!((&built["name"], &built["version"]), (&"my-policy".into(), &"0.1.0".into()));
+        assert!(built["sizes"]["gzip"].as_u64() < built["sizes"]["raw"].as_u64(), "{built}");
+        path
+    })
+}
+
+fn component() -> PathBuf {
+    project().join("target/policies/my-policy.wasm")
+}
+
+/// A copy of the cases of the project, to change.
+fn copy_of_cases(folder: &Folder) -> PathBuf {
+    let status = Command::new("cp").arg("-r").arg(project().join("cases")).arg(folder.path()).status().unwrap();
+    assert!(status.success());
+    folder.path().join("cases")
+}
+
+#[test]
+fn from_nothing_to_a_config_map() {
+    let (project, component) = (project(), component());
+    let report = json(&["policy", "test", shown(project), "--no-build", "-o", "json"], 0);
+    assert_eq!(report["failed"], 0, "{report}");
+    let tested = &report["policies"][0];
+    assert_eq!(tested["cases"][0]["name"], "two-clusters");
+    assert_eq!(tested["conformance"][0]["scenarios"].as_array().unwrap().len(), 31);
+    assert!(tested["config"].as_str().unwrap().ends_with("config.yaml"), "{tested}");
+
+    let inspection = json(&["policy", "inspect", shown(&component), "-o", "json"], 0);
+    assert_eq!(inspection["policy"]["aspects"], serde_json::json!(["naming", "selection", "ttl"]));
+    assert_eq!(inspection["interface"], "mcsdns:policy@0.1.0");
+    assert_eq!(inspection["policy"]["needs"]["clusterLabels"][0], "example.com/draining");
+    let schema = json(&["policy", "inspect", shown(&component), "--schema"], 0);
+    assert_eq!(schema["properties"]["ttl"]["minimum"], 1);
+
+    let folder = Folder::new();
+    let file = folder.path().join("policy.yaml");
+    let config = folder.file("config.yaml", "ttl: 77\nregions: false\n");
+    let cases = project.join("cases");
+    for compress in ["gzip", "zstd", "none"] {
+        let mut args = vec!["policy", "pack", shown(&component), "--name", "mine", "--compress", compress];
+        args.extend(["--budget", "fuel=60000000", "--out", shown(&file)]);
+        // The cases are for another configuration, and one that fails is not packed.
+        let failing = [args.as_slice(), &["--config", &config, "--cases", shown(&cases)]].concat();
+        assert!(err(&failing, 2).contains("a controller would refuse the policy"));
+        let own = project.join("config.yaml");
+        let told = err(&[args.as_slice(), &["--config", shown(&own), "--cases", shown(&cases)]].concat(), 0);
+        assert!(told.contains("1 cases"), "{told}");
+        let packed = json(&["policy", "inspect", shown(&file), "-o", "json"], 0);
+        assert_eq!(packed["configMap"], "mine");
+        assert_eq!(packed["digest"], inspection["digest"], "unpacked, it is the same component");
+        assert_eq!(packed["budget"]["fuel"], 60_000_000);
+    }
+    let manifest = fs::read_to_string(&file).unwrap();
+    for part in ["kind: ConfigMap", "multiclusterdns.federation.k8s.io/policy", "policy.wasm:", "sha256:", "cases:"] {
+        assert!(manifest.contains(part), "{part}");
+    }
+    // A packed policy is a policy everywhere.
+    out(&["policy", "test", shown(project), "--policy", shown(&file), "--no-conformance"], 0);
+    let difference = out(&["policy", "diff", "-f", &case("services-both"), "--new", shown(&file)], 1);
+    assert!(difference.contains("nginx.example.com"), "{difference}");
+}
+
+#[test]
+fn every_choice_of_aspects_makes_a_project() {
+    let folder = Folder::new();
+    let sdk = root().join("plugins/sdk");
+    for (name, aspects) in [("a", "naming"), ("b", "selection"), ("c", "ttl"), ("d", "naming,ttl")] {
+        out(&["policy", "new", name, "--aspects", aspects, "--dir", folder.shown(), "--sdk", shown(&sdk)], 0);
+        let code = fs::read_to_string(folder.path().join(name).join("src/lib.rs")).unwrap();
+        assert!(!code.contains('@'), "{code}");
+        for aspect in ["Naming", "Selection", "Ttl"] {
+            let wanted = aspects.contains(&aspect.to_lowercase());
+            assert_eq!(code.contains(&format!("impl {aspect} for")), wanted, "{aspects}: {aspect}");
+        }
+    }
+    let error = err(&["policy", "new", "a", "--dir", folder.shown(), "--sdk", shown(&sdk)], 2);
+    assert!(error.contains("is there already"), "{error}");
+    err(&["policy", "new", "Not A Name"], 2);
+    err(&["policy", "new", "x", "--aspects", "namings"], 2);
+    err(&["policy", "new", "x", "--dir", folder.shown(), "--sdk", "/nowhere"], 2);
+    out(&["policy", "new", "x", "--dir", folder.shown()], 0);
+    let manifest = fs::read_to_string(folder.path().join("x/Cargo.toml")).unwrap();
+    assert!(
+        manifest.contains("git = ") && manifest.contains(concat!("tag = \"v", env!("CARGO_PKG_VERSION"))),
+        "{manifest}"
+    );
+}
+
+#[test]
+fn what_does_not_compile_is_told() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policy-broken");
+    let file = |name: &str, content: &str| {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
+    let shown_folder = shown(&folder);
+    let manifest = "[package]\nname = \"broken\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+    file("Cargo.toml", manifest);
+    file("src/lib.rs", "fn oops( {}\n");
+    let error = err(&["policy", "build", shown_folder], 2);
+    assert!(error.contains("cdylib") && error.contains("policy new"), "{error}");
+    file("Cargo.toml", &format!("{manifest}[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n"));
+    let error = err(&["policy", "build", shown_folder], 2);
+    assert!(error.contains("src/lib.rs:1") && !error.contains("Compiling"), "{error}");
+    let error = err(&["policy", "build", shown(&folder.join("src"))], 2);
+    assert!(error.contains("there is no Cargo.toml"), "{error}");
+}
+
+#[test]
+fn the_golden_cases_and_the_suite_with_the_policy_in_the_box() {
+    let folder = Folder::new();
+    let xml = folder.path().join("report.xml");
+    let cases = root().join("tests/cases");
+    let report = out(&["policy", "test", shown(&cases), "--junit", shown(&xml)], 0);
+    assert!(report.contains("31 of 31 scenarios passed") && report.contains(" 0 failed"), "{report}");
+    let xml = fs::read_to_string(xml).unwrap();
+    assert!(xml.contains("failures=\"0\"") && xml.contains("name=\"services-both\""), "{xml}");
+    err(&["policy", "test", shown(&cases), "--only", "nothing of that name"], 2);
+}
+
+#[test]
+fn a_case_that_fails_is_shown_with_its_difference() {
+    let folder = Folder::new();
+    let status = Command::new("cp").arg("-r").arg(case("services-both")).arg(folder.path().join("mine")).status();
+    assert!(status.unwrap().success());
+    let file = folder.path().join("mine/expected.yaml");
+    let expected = fs::read_to_string(&file).unwrap();
+    fs::write(&file, expected.replace("A 10.20.30.2", "A 10.20.30.9")).unwrap();
+    let args = ["policy", "test", folder.shown(), "--no-conformance"];
+    let report = out(&args, 1);
+    assert!(report.contains("FAILED  mine"), "{report}");
+    assert!(report.contains("-    - nginx.test.galactic.svc.eu.example.com 180 A 10.20.30.9"), "{report}");
+    assert!(report.contains("+    - nginx.test.galactic.svc.eu.example.com 180 A 10.20.30.2"), "{report}");
+    assert_eq!(json(&[&args[..], &["-o", "json"]].concat(), 1)["policies"][0]["cases"][0]["passed"], false);
+    let report = out(&[&args[..], &["--update"]].concat(), 0);
+    assert!(report.contains("written"), "{report}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), expected, "what is written is what was written by hand");
+}
+
+#[test]
+fn configurations_by_list_by_case_and_by_flag() {
+    let folder = Folder::new();
+    let cases = copy_of_cases(&folder);
+    let component = component();
+    let expected = fs::read_to_string(cases.join("two-clusters/expected.yaml")).unwrap();
+    let short: String = expected
+        .lines()
+        .filter(|line| !line.contains(".eu.") && !line.contains(".us."))
+        .fold(String::new(), |text, line| text + line + "\n");
+    let copy = Command::new("cp").arg("-r").arg(cases.join("two-clusters")).arg(cases.join("short")).status();
+    assert!(copy.unwrap().success());
+    fs::write(cases.join("short/expected.yaml"), short).unwrap();
+    fs::write(cases.join("short/config.yaml"), "regions: false\n").unwrap();
+    let test = |more: &[&str], code| {
+        out(&[&["policy", "test", shown(&cases), "--policy", shown(&component)], more].concat(), code)
+    };
+    // The configuration of the case wins; the suite runs once with each.
+    let report = test(&[], 0);
+    assert_eq!(report.matches("conformance").count(), 2, "{report}");
+    // A flag wins over everything.
+    let flag = folder.file("flag.yaml", "regions: true\n");
+    assert!(test(&["--config", &flag, "--no-conformance"], 1).contains("FAILED  short"));
+    // A list says which configuration is for which case, what it may cost, and what must be refused.
+    fs::remove_file(cases.join("short/config.yaml")).unwrap();
+    let list = "- {name: long, cases: [two-*]}\n- {name: brief, config: {regions: false}, cases: [short]}\n\
+                - {name: misspelt, config: {region: false}, cases: [], refused: \"Additional properties\"}\n";
+    fs::write(cases.join("policies.yaml"), list).unwrap();
+    let report = test(&["--no-conformance"], 0);
+    assert!(report.contains("refused, as it must be"), "{report}");
+    fs::write(cases.join("policies.yaml"), format!("{list}- {{name: dear, maxFuel: 10, cases: [two-*]}}\n")).unwrap();
+    let report = test(&["--no-conformance"], 1);
+    assert!(report.contains("the ceiling (--max-fuel) is 10"), "{report}");
+    fs::write(cases.join("policies.yaml"), "- {name: x, cases: [nope]}\n").unwrap();
+    let error = err(&["policy", "test", shown(&cases), "--policy", shown(&component)], 2);
+    assert!(error.contains("none is called `nope`"), "{error}");
+}
+
+#[test]
+fn a_policy_that_goes_by_the_order_of_clusters_is_found_out() {
+    let folder = Folder::new();
+    for (deed, scenario, check) in [
+        ("panic-without-clusters", "no-clusters", "answers (Trap): selection"),
+        ("ttl-zero", "ordinary", "guard rails (ttl-out-of-bounds)"),
+        ("name-outside-domain", "ordinary", "guard rails (name-outside-domain)"),
+        ("cluster-out-of-range", "ordinary", "guard rails (index-out-of-range)"),
+        ("loop-in-select", "ordinary", "answers (OutOfFuel): selection"),
+        ("alias-loop", "ordinary", "guard rails (alias-loop)"),
+    ] {
+        let [component, config] = misbehaving(&folder, deed);
+        let cases = folder.path().join("none");
+        fs::create_dir_all(&cases).unwrap();
+        let args = ["policy", "test", shown(&cases), "--policy", &component, "--config", &config, "--only", scenario];
+        let report = out(&args, 1);
+        assert!(report.contains(&format!("FAILED  {scenario}")) && report.contains(check), "{deed}: {report}");
+    }
+    // This one sees names, so the order may matter to it, and it is said.
+    let [component, config] = misbehaving(&folder, "first-cluster");
+    let cases = folder.path().join("none");
+    let args = ["policy", "test", shown(&cases), "--policy", &component, "--config", &config, "-v"];
+    let report = out(&args, 0);
+    assert!(report.contains("the order of clusters (in reverse) matters"), "{report}");
+}
+
+#[test]
+fn what_would_be_refused_is_told_before_a_controller_does() {
+    let folder = Folder::new();
+    let [component, config] = misbehaving(&folder, "refuse-in-configure");
+    let told = |args: &[&str]| {
+        let inspection = json(&[&["policy", "inspect"], args, &["-o", "json"]].concat(), 1);
+        inspection["refused"]["reason"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(told(&[&component, "--config", &config]), "ConfigRefused");
+    assert_eq!(told(&[&component, "--config", &folder.file("c.yaml", "a: 1")]), "ConfigInvalid");
+    assert_eq!(told(&[&component, "--config", &misbehaving(&folder, "loop-in-configure")[1]]), "OutOfFuel");
+    assert_eq!(told(&[&folder.file("garbage.wasm", "nothing of the kind")]), "NotAComponent");
+    assert_eq!(told(&[&folder.file("cut.wasm", &MISBEHAVING[..MISBEHAVING.len() / 2])]), "NotAComponent");
+    assert_eq!(told(&[&folder.file("module.wasm", b"\0asm\x01\0\0\0")]), "NotAComponent");
+    assert_eq!(told(&[EXE]), "Precompiled");
+    let words = out(&["policy", "inspect", &component, "--config", &config], 1);
+    assert!(words.contains("A controller would refuse it (ConfigRefused)"), "{words}");
+    // What a policy lacks comes from the box.
+    let words = out(&["policy", "inspect", &folder.file("ttl.wasm", TTL_ONLY)], 1);
+    assert!(words.contains("exports") && words.contains("mcsdns:policy/ttl@0.1.0"), "{words}");
+    err(&["policy", "inspect", "/nowhere.wasm"], 2);
+    let manifest = folder.file("a.yaml", "kind: ConfigMap\nmetadata: {name: a}\n");
+    assert!(err(&["policy", "inspect", &manifest], 2).contains("does not carry the label"));
+    let manifest = folder.file(
+        "b.yaml",
+        "kind: ConfigMap\nmetadata: {name: a, labels: {multiclusterdns.federation.k8s.io/policy: 'true'}}\n",
+    );
+    assert!(err(&["policy", "inspect", &manifest], 2).contains("there is no component"));
+    let error = err(&["policy", "pack", &component, "--name", "x", "--config", &config], 2);
+    assert!(error.contains("refused (ConfigRefused)"), "{error}");
+    let error = err(&["policy", "pack", shown(&self::component()), "--name", "Not_A_Name"], 2);
+    assert!(error.contains("cannot be the name of a ConfigMap"), "{error}");
+    let error = err(&["policy", "pack", shown(&self::component()), "--name", "x", "--budget", "fuel=lots"], 2);
+    assert!(error.contains("LIMIT=N"), "{error}");
+}
+
+#[test]
+fn a_difference_goes_name_by_name() {
+    let component = component();
+    let folder = case("services-one-without");
+    let same = out(&["policy", "diff", "-f", &folder, "--new", "box"], 0);
+    assert!(same.contains("0 names added, 0 removed, 0 changed, 5 unchanged, in 1 records"), "{same}");
+    let args = ["policy", "diff", "-f", &folder, "--new", shown(&component), "-o", "json"];
+    let difference = json(&args, 1);
+    assert_eq!((&difference["added"], &difference["removed"]), (&3.into(), &5.into()), "{difference}");
+    let names = difference["names"].as_array().unwrap();
+    let of = |name: &str| names.iter().find(|change| change["name"] == name).unwrap();
+    assert_eq!(of("nginx.example.com")["kind"], "added");
+    assert_eq!(of("nginx.example.com")["after"][0], "300 A 10.20.30.1");
+    assert_eq!(of("nginx.test.galactic.svc.example.com")["kind"], "removed");
+    let words = out(&args[..6], 1);
+    assert!(words.contains("100 % of the names that are published now would be gone"), "{words}");
+    err(&["policy", "diff", "-f", "/nowhere", "--new", "box"], 2);
+    err(&["policy", "diff", "--new", "box", "--kubeconfig", "/nowhere"], 2);
+}
+
+#[test]
+fn a_decision_can_be_made_again() {
+    let dir = Folder::new();
+    let file = dir.path().join("bundle.json");
+    let folder = case("services-both");
+    out(&["explain", "test/nginx", "-f", &folder, "--bundle", shown(&file)], 0);
+    let bundle: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!((&bundle["kind"], &bundle["version"]), (&"mcsdns-decision".into(), &1.into()));
+    assert_eq!(bundle["input"]["subject"]["service"], "nginx");
+    assert_eq!(bundle["policies"][0]["digest"].as_str().unwrap().len(), 64);
+    assert_eq!(bundle["published"].as_array().unwrap().len(), 5);
+    let same = out(&["policy", "replay", shown(&file)], 0);
+    assert!(same.contains("The answer is the same.") && same.contains("(the same)"), "{same}");
+    let other = out(&["policy", "replay", shown(&file), "--policy", shown(&component())], 1);
+    assert!(other.contains("+nginx.example.com 300 A 10.20.30.1 10.20.30.2"), "{other}");
+    assert!(other.contains("does not know the label example.com/draining"), "{other}");
+    let replay = json(&["policy", "replay", shown(&file), "--policy", shown(&component()), "-o", "json"], 1);
+    assert_eq!((&replay["same"], &replay["samePolicies"]), (&false.into(), &false.into()));
+    // What was written by a policy with needs is asked with them again.
+    let own = dir.path().join("own.json");
+    let (policy, component) = ("--policy", component());
+    out(&["explain", "test/nginx", "-f", &folder, policy, shown(&component), "--bundle", shown(&own)], 0);
+    out(&["policy", "replay", shown(&own), policy, shown(&component)], 0);
+    let newer = fs::read_to_string(&file).unwrap().replace("\"version\": 1", "\"version\": 2");
+    let error = err(&["policy", "replay", &dir.file("newer.json", newer)], 2);
+    assert!(error.contains("use a newer mcsdns"), "{error}");
+    err(&["policy", "replay", &dir.file("none.json", "{}")], 2);
+    let error = err(&["explain", "test/nginx", "-f", &case("services-no-clusters"), "--bundle", shown(&file)], 2);
+    assert!(error.contains("no policy is asked about it"), "{error}");
+}
+
+#[test]
+fn figures_beside_the_policy_in_the_box() {
+    let rows = json(&["policy", "bench", shown(&component()), "--sizes", "3,50", "--time", "20ms", "-o", "json"], 0);
+    let titles: Vec<&str> = rows.as_array().unwrap().iter().map(|row| row["title"].as_str().unwrap()).collect();
+    assert_eq!((titles[0], titles.len()), ("my-policy 0.1.0", 2));
+    for row in rows.as_array().unwrap() {
+        let sizes = row["sizes"].as_array().unwrap();
+        assert!(sizes[1]["fuel"].as_u64() > sizes[0]["fuel"].as_u64(), "{row}");
+        assert!(sizes[0]["medianMicros"].as_u64().unwrap() > 0, "{row}");
+    }
+    let table = out(&["policy", "bench", "box", "--sizes", "3", "--time", "1ms"], 0);
+    assert_eq!(table.lines().filter(|line| line.starts_with("default ")).count(), 1, "{table}");
+}
+
+#[test]
+fn the_interface_is_printed() {
+    assert!(out(&["policy", "interface"], 0).starts_with("# The policy interface\n"));
+    assert!(out(&["policy", "interface", "-o", "wit"], 0).starts_with("package mcsdns:policy@0.1.0;"));
+}
