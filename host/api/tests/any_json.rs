@@ -8,8 +8,8 @@ use std::{net::IpAddr, sync::Arc};
 use jiff::Timestamp;
 use mcsdns_api::{
     convert::{
-        DnsEndpointObject, DomainObject, MemberObject, NodeObject, RecordObject, ServiceObject, SliceObject, Watched,
-        from_value, local_object,
+        ConfigMapObject, DnsEndpointObject, DomainObject, MemberObject, NodeObject, RecordObject, ServiceObject,
+        SliceObject, Watched, from_value, local_object,
     },
     kubeconfig, schema, status,
 };
@@ -19,8 +19,8 @@ use mcsdns_core::{
     ids::{ClusterName, ObjectKey},
     plan::RecordType,
     status::{
-        ClusterDns, Condition, ConditionStatus, DomainStatus, MemberStatus, PublishedSummary, RecordStatus,
-        ResolvedHost, Withheld,
+        ActivePolicy, CandidatePolicy, ClusterDns, Condition, ConditionStatus, DomainStatus, MemberStatus,
+        PolicyStatus, PublishedSummary, RecordStatus, ResolvedHost, Withheld,
     },
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
@@ -139,6 +139,7 @@ proptest! {
         reads::<ServiceObject>(&object);
         reads::<SliceObject>(&object);
         reads::<NodeObject>(&object);
+        reads::<ConfigMapObject>(&object);
         reads::<DnsEndpointObject>(&object);
         let member: MemberObject = from_value(&object).unwrap();
         let _ = member.connection();

@@ -12,7 +12,7 @@ use std::{fs, path::Path, sync::LazyLock};
 
 use jiff::Timestamp;
 use mcsdns_bench::components::{MISBEHAVING, TTL_ONLY};
-use mcsdns_core::{ids::ObjectKey, index::Settings, status::ConditionStatus};
+use mcsdns_core::{facts::PolicyNames, ids::ObjectKey, index::Settings, status::ConditionStatus};
 use mcsdns_local::{
     cases::lines,
     fleet::Fleet,
@@ -26,9 +26,8 @@ use tempfile::TempDir;
 
 static POLICY: LazyLock<LoadedPolicy> = LazyLock::new(|| policy::load(None, None).unwrap());
 
-fn pilot() -> Pilot {
-    let options =
-        PilotOptions { defaults: Default::default(), settings: Settings::default(), observer: std::sync::Arc::new(()) };
+fn pilot(defaults: PolicyNames) -> Pilot {
+    let options = PilotOptions { defaults, settings: Settings::default(), observer: std::sync::Arc::new(()) };
     POLICY.pilot(options).unwrap()
 }
 
@@ -103,13 +102,19 @@ impl Folder {
     }
 
     fn world(&self) -> World<'static, SandboxDecider> {
+        self.world_with(PolicyNames::default())
+    }
+
+    fn world_with(&self, defaults: PolicyNames) -> World<'static, SandboxDecider> {
         let options = WorldOptions {
             now: now(),
             settings: Settings::default(),
             hosts: Default::default(),
             group: Default::default(),
         };
-        World::with_pilot(self.fleet(), POLICY.reference.clone(), &*POLICY.decider, options, Some(pilot())).unwrap().0
+        World::with_pilot(self.fleet(), POLICY.reference.clone(), &*POLICY.decider, options, Some(pilot(defaults)))
+            .unwrap()
+            .0
     }
 }
 
@@ -348,4 +353,18 @@ fn names_that_two_records_want_are_told_before_they_are_lost() {
         message.contains("2 names added, 6 removed") && message.contains("1 names withheld by a rule"),
         "{message}"
     );
+}
+
+#[test]
+fn the_whole_controller_may_have_other_policies_than_the_box() {
+    let folder = Folder::new("");
+    folder.policy("short", "behave");
+    folder.domain("own", "example.org", "policies: {ttl: ttl}");
+    folder.record("own", "own");
+    folder.pack(&Package { config: Some("behave".to_owned()), ..Package::new("ttl", TTL_ONLY.to_vec()) });
+    let world = folder.world_with(PolicyNames { naming: Some("short".into()), ..PolicyNames::default() });
+    assert_eq!(names(&world), ["api.example.com 180", "own.example.org 60", "web.example.com 180"]);
+    assert_eq!(ready(&world), "True PoliciesActive");
+    let (world, writes) = world.restart(POLICY.reference.clone()).unwrap();
+    assert_eq!((writes, ready(&world)), (0, "True PoliciesActive".to_owned()));
 }
