@@ -1,13 +1,17 @@
 //! The policy that decides: the one in the box, or one from a file.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use mcsdns_core::decision::PolicyRef;
+use mcsdns_core::decision::{PolicyFailure, PolicyRef};
 use mcsdns_policy::{
     Engine, EngineError, EngineLimits, LoadError, LoadRequest, Policy, PolicySet, default_policy_bytes,
 };
-use mcsdns_rollout::{Pilot, PilotOptions, Shelf};
-use mcsdns_runtime::SandboxDecider;
+use mcsdns_rollout::{News, Pilot, PilotOptions, Shelf};
+use mcsdns_runtime::{Health, SandboxDecider};
 
 use crate::cases::PackedCases;
 
@@ -59,6 +63,32 @@ pub struct LoadedPolicy {
     pub policies: [Arc<Policy>; 3],
     /// The sandbox they are in.
     pub engine: Engine,
+    /// How policies of the decider are; hears nothing where the decider was set up by somebody else.
+    pub health: HealthLog,
+}
+
+/// What a decider told about its policies since somebody last looked: by their id, and why they fail or that they do not.
+#[derive(Clone, Debug, Default)]
+pub struct HealthLog(Arc<Mutex<BTreeMap<Arc<str>, Option<PolicyFailure>>>>);
+
+impl HealthLog {
+    fn attach(&self, decider: SandboxDecider) -> SandboxDecider {
+        let log = self.clone();
+        decider.watched(Box::new(move |policies, health| {
+            let failing = match health {
+                Health::Failing(failure) => Some(failure),
+                Health::Well => None,
+                Health::Skipped | Health::Replaced => return,
+            };
+            log.0.lock().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(&policies.id), failing);
+        }))
+    }
+
+    /// What is new.
+    pub(crate) fn take(&self) -> impl Iterator<Item = News> + use<> {
+        let news = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        news.into_iter().map(|(id, failing)| News::Health(id, failing))
+    }
 }
 
 impl LoadedPolicy {
@@ -79,7 +109,9 @@ impl LoadedPolicy {
 /// # Errors
 /// Why the policy cannot be used.
 pub fn load(file: Option<&Path>, config: Option<&str>) -> Result<LoadedPolicy, PolicyError> {
-    load_with(file, config, SandboxDecider::new())
+    let health = HealthLog::default();
+    let loaded = load_with(file, config, health.attach(SandboxDecider::new()))?;
+    Ok(LoadedPolicy { health, ..loaded })
 }
 
 /// As [`load`], into a decider that is set up already.
@@ -123,5 +155,5 @@ pub fn load_with(
     let [naming, selection, ttl] = policies.clone();
     let set = PolicySet::new(naming, selection, ttl).map_err(refused("the policies together"))?;
     let reference = decider.put(set);
-    Ok(LoadedPolicy { decider: Arc::new(decider), reference, policies, engine })
+    Ok(LoadedPolicy { decider: Arc::new(decider), reference, policies, engine, health: HealthLog::default() })
 }

@@ -388,3 +388,21 @@ async fn the_policy_of_a_domain_is_a_file_like_any_other() {
     running.until(G, &["10.20.30.1", "10.20.30.2"]).await;
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_keeps_failing_is_told_of() {
+    let folder = Folder::new();
+    // Nothing to try it on: it takes over, and fails as soon as there is something.
+    fs::remove_file(folder.path("host/nginx.yaml")).unwrap();
+    folder.write("host/domain.yaml", &format!("{DOMAIN}policies: {{naming: short}}\n"));
+    folder.write("host/short.yaml", &policy("panic-in-names"));
+    let running = Running::start(&folder).await;
+    let of = |wanted: &'static str| move |event: &LocalEvent| matches!(event, LocalEvent::Notice { reason, .. } if &**reason == wanted);
+    running.heard("the policy taking over", of("PolicyActivated")).await;
+    for i in 0..6 {
+        folder.write(&format!("host/web-{i}.yaml"), &record(&format!("web-{i}")));
+    }
+    running.heard("a record without an answer", of("PolicyFailed")).await;
+    running.heard("the failures", of("PolicyFailing")).await;
+    running.stop().await;
+}

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use mcsdns_local::{
     fleet::Fleet,
     limits::Limits,
-    policy::{LoadedPolicy, load_with},
+    policy::{LoadedPolicy, load, load_with},
     problem::{Level, Problem},
     render::{Rendered, render_with},
     world::WorldOptions,
@@ -36,19 +36,17 @@ pub(crate) fn name_server(text: &str) -> Result<SocketAddr, String> {
 
 /// Loads the policy that the flags ask for.
 pub(crate) fn policy(args: &PolicyArgs) -> anyhow::Result<LoadedPolicy> {
-    policy_with(args, SandboxDecider::new())
+    load(args.policy.as_deref(), config(args)?.as_deref()).map_err(wrong)
 }
 
 /// As [`policy`], into a decider that is set up already.
 pub(crate) fn policy_with(args: &PolicyArgs, decider: SandboxDecider) -> anyhow::Result<LoadedPolicy> {
-    let config = match &args.policy_config {
-        Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string()).map_err(wrong)?;
-            Some(text)
-        }
-        None => None,
-    };
-    load_with(args.policy.as_deref(), config.as_deref(), decider).map_err(wrong)
+    load_with(args.policy.as_deref(), config(args)?.as_deref(), decider).map_err(wrong)
+}
+
+fn config(args: &PolicyArgs) -> anyhow::Result<Option<String>> {
+    let Some(path) = &args.policy_config else { return Ok(None) };
+    std::fs::read_to_string(path).with_context(|| path.display().to_string()).map(Some).map_err(wrong)
 }
 
 /// Reads a file of host names.

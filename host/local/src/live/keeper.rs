@@ -26,6 +26,7 @@ use crate::{
     dns::{Current, Zones},
     fleet::Fleet,
     limits::Limits,
+    policy::HealthLog,
     problem::Problem,
 };
 
@@ -47,6 +48,7 @@ pub(crate) struct Keeper {
     pub(crate) dns: Option<Current>,
     /// Looks after the policies that Domains name, and where it finds the records to try them on.
     pilot: (Pilot, RuntimeHandle),
+    health: HealthLog,
     news: Vec<News>,
     known: Known,
     /// The facts of the folder as told last, statuses included.
@@ -76,10 +78,11 @@ impl Keeper {
         facts: FactSender,
         report: Report,
         dns: Option<Current>,
-        pilot: (Pilot, RuntimeHandle),
+        (pilot, index, health): (Pilot, RuntimeHandle, HealthLog),
     ) -> Self {
         Self {
-            pilot,
+            pilot: (pilot, index),
+            health,
             news: Vec::new(),
             files,
             store,
@@ -341,6 +344,7 @@ impl Keeper {
     /// Loads and tries policies if there is reason to; when to come back without one. This may take a moment.
     fn steer(&mut self) -> Option<Instant> {
         let now = Timestamp::now();
+        self.news.extend(self.health.take());
         let (pilot, index) = &mut self.pilot;
         if !self.news.is_empty() || pilot.wake().is_some_and(|at| at <= now) {
             let news = std::mem::take(&mut self.news);

@@ -198,7 +198,7 @@ impl Local {
             facts_tx,
             Arc::clone(&report),
             dns.as_ref().map(DnsServer::current),
-            (pilot, runtime.handle()),
+            (pilot, runtime.handle(), policy.health),
         );
         Ok(Self { handle: runtime.handle(), runtime, keeper, queue, facts, dns, dir, out, report })
     }
