@@ -264,6 +264,11 @@ proptest! {
     fn any_bytes_are_no_policy(bytes in vec(any::<u8>(), 0..256)) {
         prop_assert!(WORKBENCH.load(&Candidate::new("bytes", "here", bytes)).is_err());
     }
+}
+
+proptest! {
+    // Each configuration is a component of its own, and compiled.
+    #![proptest_config(ProptestConfig { cases: few().cases.min(12), ..few() })]
 
     #[test]
     fn any_configuration_is_taken_or_refused(text in any::<String>()) {
