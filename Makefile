@@ -16,6 +16,8 @@ demo: setup ## Walk through the guide on real API servers, ExternalDNS and BIND
 .PHONY: test
 test: setup ## Run every test there is
 	cargo test --locked --workspace
+	cargo build --locked --workspace --bins
+	plugins/test.sh
 
 .PHONY: test-fast
 test-fast: ## Run the tests that need no servers

@@ -19,9 +19,18 @@ for crate in mcsdns-core mcsdns-default-policy mcsdns-toolchain mcsdns-house; do
     cargo check --locked --quiet -p "$crate"
 done
 
+step "the same for the policies and their SDK, which are a workspace of their own"
+(
+    cd plugins
+    cargo fmt --all -- --check
+    cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+)
+
 if cargo deny --version >/dev/null 2>&1; then
     step "licences, bans and sources of dependencies"
     cargo deny --locked check bans licenses sources
+    cargo deny --locked --manifest-path plugins/Cargo.toml check --config deny.toml bans licenses sources
     if cargo deny fetch db >/dev/null 2>&1; then
         step "security advisories"
         cargo deny --locked check advisories

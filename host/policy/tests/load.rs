@@ -179,13 +179,20 @@ fn a_log_of_another_type() {
 }
 
 #[test]
+fn needs_may_be_up_to_the_configuration() {
+    let labels = |deed| common::misbehaving(deed, Budget::default()).unwrap().needs().cluster_labels.clone();
+    assert_eq!(labels("nothing"), ["misbehaving/label", "other/label"]);
+    assert_eq!(labels("need-one-label"), ["by/configuration"]);
+}
+
+#[test]
 fn parts_beyond_the_host_s_means() {
     let many = "(memory 1)".repeat(3);
     let error = refused(&component(&format!("(component (core module {many}))")));
     assert_eq!(error.to_string(), "the component has 3 memories, the limit is 2");
-    let many = "(core instance (instantiate $m))".repeat(40);
+    let many = "(core instance (instantiate $m))".repeat(80);
     let error = refused(&component(&format!("(component (core module $m) {many})")));
-    assert_eq!(error.to_string(), "the component has 40 core instances, the limit is 32");
+    assert_eq!(error.to_string(), "the component has 80 core instances, the limit is 64");
 }
 
 #[test]

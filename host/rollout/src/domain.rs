@@ -200,6 +200,12 @@ impl<P: Version> DomainRollout<P> {
         self.failing = failing;
     }
 
+    /// Neither the Domain nor its status names any policy: the Index knows without being told.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.wanted.maps.iter().all(Option::is_none) && self.remembered.as_ref().is_none_or(Vec::is_empty)
+    }
+
     /// What decides.
     #[must_use]
     pub fn active(&self) -> Option<PerAspect<&P>> {
@@ -222,7 +228,12 @@ impl<P: Version> DomainRollout<P> {
     /// Looks at everything anew.
     pub fn step(&mut self, map: impl Fn(&str) -> MapState<P>, in_the_box: &PerAspect<P>, now: Timestamp) -> Step<P> {
         if self.active.is_none() {
-            self.active = self.recall(&map, in_the_box, now);
+            self.active = if self.is_plain() {
+                // Nobody asked for anything else, ever.
+                Some(in_the_box.clone().map(|version| Seat { map: None, version, since: now }))
+            } else {
+                self.recall(&map, in_the_box, now)
+            };
         }
         self.recalling = self.active.is_none() && self.may_be_recalled(&map);
         self.resolve(&map, in_the_box, now);

@@ -383,6 +383,10 @@ impl Pilot {
     }
 
     fn tell(&mut self, domain: &Arc<str>, report: Report<Loaded>) -> Option<Fact> {
+        let is_first = !self.told.contains_key(domain);
+        if is_first && self.domain_policies() == DomainPolicies::Honoured && self.rollouts.is_plain(domain) {
+            return None;
+        }
         let in_force = match &report.force {
             Force::Held(why) => InForce::Held(why.clone()),
             Force::Policies(policies) => match self.put(policies, report.on_failure) {

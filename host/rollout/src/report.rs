@@ -89,7 +89,7 @@ impl<P: Version> DomainRollout<P> {
             let candidate = match (obstacle, &target, &verdict) {
                 (Some(obstacle), ..) => {
                     let map = wanted.as_deref().unwrap_or_default();
-                    let (finding, candidate) = refused(aspect, map, &obstacle, active.is_some());
+                    let (finding, candidate) = refused(aspect, map, &obstacle);
                     findings.push(finding);
                     candidate
                 }
@@ -225,26 +225,25 @@ struct Judged {
     message: String,
 }
 
-fn refused(aspect: Aspect, map: &str, obstacle: &Obstacle, stays: bool) -> (Finding, Option<CandidatePolicy>) {
-    let tail = if stays { "" } else { " (nothing decided before)" };
+fn refused(aspect: Aspect, map: &str, obstacle: &Obstacle) -> (Finding, Option<CandidatePolicy>) {
     let (reason, verdict, message, refusal) = match obstacle {
         Obstacle::Reading => (Reason::PolicyChecking, "PolicyChecking", "it is being read".to_owned(), None),
         Obstacle::Missing => (
             Reason::PolicyMissing,
             "PolicyMissing",
             format!(
-                "ConfigMap {map} does not exist in the namespace of the controller, or has not the label {}: \"true\"; apply it again, or take it out of policies.{aspect}{tail}",
+                "ConfigMap {map} does not exist in the namespace of the controller, or has not the label {}: \"true\"; apply it again, or take it out of policies.{aspect}",
                 mcsdns_api::metadata::LABEL_POLICY
             ),
             None,
         ),
         Obstacle::Unreadable(why) => {
-            (Reason::PolicyMissing, "PolicyUnreadable", format!("ConfigMap {map} cannot be read: {why}{tail}"), None)
+            (Reason::PolicyMissing, "PolicyUnreadable", format!("ConfigMap {map} cannot be read: {why}"), None)
         }
         Obstacle::Refused(refusal) => (
             Reason::CandidateRefused,
             refusal.reason,
-            format!("ConfigMap {map} was refused: {}{tail}", refusal.message),
+            format!("ConfigMap {map} was refused: {}", refusal.message),
             Some(refusal),
         ),
     };

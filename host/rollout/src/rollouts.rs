@@ -170,6 +170,12 @@ impl<P: Version> Rollouts<P> {
         actions
     }
 
+    /// See [`DomainRollout::is_plain`].
+    #[must_use]
+    pub fn is_plain(&self, name: &str) -> bool {
+        self.domains.get(name).is_some_and(DomainRollout::is_plain)
+    }
+
     /// What is to be told of a Domain now.
     pub fn report(&mut self, name: &str, now: Timestamp) -> Option<Report<P>> {
         self.domains.get_mut(name)?.report(&self.in_the_box, now)

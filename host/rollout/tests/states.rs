@@ -216,6 +216,7 @@ fn a_domain_without_policies_is_nobodys_business() {
     let process = Process::start(spec(None), None, &[]);
     assert_eq!(process.decides(), "box box box");
     assert_eq!(process.ready(), "");
+    assert!(process.tried.is_empty());
     assert!(process.said.unwrap().policies.is_empty());
 }
 

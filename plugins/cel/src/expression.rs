@@ -96,6 +96,11 @@ impl Expression {
                 .collect();
             ConfigError::new(field.clone(), all.join("; "))
         })?;
+        let depth = depth(&parsed);
+        if depth > DEPTH {
+            let message = format!("it is {depth} parts deep or long, {DEPTH} are allowed; make it a list, or several");
+            return Err(ConfigError::new(field, message));
+        }
         let mut walk = Walk { env, scope, bound: Vec::new(), uses: Uses::default() };
         if let Err((id, message)) = walk.look_at(&parsed) {
             return Err(ConfigError::new(field, at(text, id, &message)));
@@ -182,9 +187,26 @@ fn spelt(function: &str) -> String {
     format!("`{}`", plain.trim_matches('_'))
 }
 
+/// How deep expressions may be nested: what is walked by calls of calls must fit into the stack of the component.
+const NESTED: u16 = 48;
+
+/// How deep an expression may be as a tree. A sum of many is as deep as it is long, without being nested.
+const DEPTH: usize = 250;
+
+/// The depth of an expression, found without going deep oneself.
+fn depth(expr: &IdedExpr) -> usize {
+    let mut deepest = 0;
+    let mut open = vec![(expr, 1)];
+    while let Some((expr, depth)) = open.pop() {
+        deepest = deepest.max(depth);
+        open.extend(parts(&expr.expr).into_iter().map(|part| (part, depth + 1)));
+    }
+    deepest
+}
+
 /// The parser without tables: a third of the size of the other one.
 fn parser() -> PrattParser {
-    PrattParser::new()
+    PrattParser::new().max_recursion_depth(NESTED)
 }
 
 /// A message with the line and column of a part of the expression.

@@ -229,10 +229,12 @@ fn texts(value: Option<&Value>) -> impl Iterator<Item = &str> {
         Some(Value::List(items)) => (None, items.as_slice()),
         _ => (None, &[][..]),
     };
-    let text = |item| match item {
-        &Value::String(ref text) => Some(text.as_str()),
-        _ => None,
-    };
+    fn text(item: &Value) -> Option<&str> {
+        match item {
+            Value::String(text) => Some(text.as_str()),
+            _ => None,
+        }
+    }
     one.into_iter().chain(many.iter().filter_map(text))
 }
 

@@ -189,6 +189,16 @@ fn mistakes_are_told_with_line_and_column() {
 }
 
 #[test]
+fn expressions_are_nested_only_so_deep() {
+    let nested = |depth: usize| format!(r#"{{"ttl": "{}1{}"}}"#, "-(1 + ".repeat(depth), ")".repeat(depth));
+    assert!(configured::<Cel>(&nested(20)).is_ok());
+    assert!(refused(&nested(200)).starts_with("ttl: line 1, column 1: expression recursion limit exceeded"));
+    let sum = |parts: usize| format!(r#"{{"ttl": "{}"}}"#, vec!["1"; parts].join(" + "));
+    assert!(configured::<Cel>(&sum(100)).is_ok());
+    assert_eq!(refused(&sum(300)), "ttl: it is 300 parts deep or long, 250 are allowed; make it a list, or several");
+}
+
+#[test]
 fn what_fails_only_for_some_records_refuses_only_those() {
     let cel =
         cel(r#"{"names": [{"name": "record.service + '.' + record.namespace.split('-')[1] + '.' + record.domain"}]}"#);

@@ -58,7 +58,10 @@ impl lifecycle::Guest for Component {
             needs: Needs {
                 addresses: true,
                 annotations: vec!["misbehaving/annotation".to_owned()],
-                cluster_labels: vec!["misbehaving/label".to_owned(), "other/label".to_owned()],
+                cluster_labels: match deed() {
+                    "need-one-label" => vec!["by/configuration".to_owned()],
+                    _ => vec!["misbehaving/label".to_owned(), "other/label".to_owned()],
+                },
                 cluster_names: true,
                 fqdns: true,
                 ready_endpoints: true,

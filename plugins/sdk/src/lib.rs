@@ -134,6 +134,11 @@ pub use crate::{
     ttl::{AnswerKind, Outcome, Ttls},
 };
 
+/// The example in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// What most policies use.
 pub mod prelude {
     pub use crate::{

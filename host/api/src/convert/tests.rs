@@ -472,7 +472,8 @@ fn objects_from_files() {
     assert!(matches!(object("v1", "Service"), LocalObject::Service(_)));
     assert!(matches!(object("v1", "Node"), LocalObject::Node(_)));
     assert!(matches!(object("discovery.k8s.io/v1", "EndpointSlice"), LocalObject::Slice(_)));
-    assert!(matches!(object("v1", "ConfigMap"), LocalObject::Other { .. }));
+    assert!(matches!(object("v1", "ConfigMap"), LocalObject::ConfigMap(_)));
+    assert!(matches!(object("v1", "Secret"), LocalObject::Other { .. }));
     for (value, message) in [
         (json!([]), "apiVersion is missing; every Kubernetes object has one"),
         (json!({"apiVersion": "v1"}), "kind is missing; every Kubernetes object has one"),

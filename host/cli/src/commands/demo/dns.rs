@@ -7,7 +7,10 @@ use hickory_resolver::{
     TokioResolver,
     config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig},
     net::{DnsError, NetError, runtime::TokioRuntimeProvider},
-    proto::rr::{Name, RData, RecordType},
+    proto::{
+        op::ResponseCode,
+        rr::{Name, RData, RecordType},
+    },
 };
 
 /// Asks one server, and remembers nothing.
@@ -36,7 +39,10 @@ impl Questions {
         name.set_fqdn(true);
         let records = match self.0.lookup(name, record_type).await {
             Ok(lookup) => lookup.answers().to_vec(),
-            Err(NetError::Dns(DnsError::NoRecordsFound(_))) => Vec::new(),
+            // Refused: the zone is not known yet; whoever asks asks again.
+            Err(NetError::Dns(DnsError::NoRecordsFound(_) | DnsError::ResponseCode(ResponseCode::Refused))) => {
+                Vec::new()
+            }
             Err(error) => return Err(error).context("the name server cannot be asked"),
         };
         let text = |name: &Name| name.to_ascii().trim_end_matches('.').to_owned();
