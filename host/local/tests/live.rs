@@ -378,10 +378,12 @@ async fn the_policy_of_a_domain_is_a_file_like_any_other() {
     // Back to the good one, and then to the box.
     folder.write("host/short.yaml", &policy("behave"));
     folder.write("host/domain.yaml", DOMAIN);
-    running.heard("the share guard", |event| {
-        matches!(event, LocalEvent::Notice { reason, .. } if &**reason == "ApprovalNeeded")
-    })
-    .await;
+    running
+        .heard(
+            "the share guard",
+            |event| matches!(event, LocalEvent::Notice { reason, .. } if &**reason == "ApprovalNeeded"),
+        )
+        .await;
     folder.write("host/domain.yaml", &format!("{DOMAIN}policies: {{maxRemovedPercent: 100}}\n"));
     running.until(G, &["10.20.30.1", "10.20.30.2"]).await;
     running.stop().await;

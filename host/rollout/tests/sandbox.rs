@@ -54,16 +54,16 @@ impl Bench {
         let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
         let told = Arc::new(Mutex::new(Vec::new()));
         let own = Arc::clone(&told);
-        let decider = SandboxDecider::new()
-            .limited(BreakerLimits::default(), Arc::new(clock.clone()))
-            .watched(Box::new(move |_, health| {
+        let decider = SandboxDecider::new().limited(BreakerLimits::default(), Arc::new(clock.clone())).watched(
+            Box::new(move |_, health| {
                 own.lock().unwrap().push(match health {
                     Health::Failing(_) => "failing",
                     Health::Well => "well",
                     Health::Skipped => "skipped",
                     Health::Replaced => "replaced",
                 });
-            }));
+            }),
+        );
         Self { decider, clock, told }
     }
 

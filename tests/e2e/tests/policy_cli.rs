@@ -43,7 +43,8 @@ async fn what_would_change_is_told_without_changing_it() {
     let same = ["policy", "diff", "--new", "box", "--kubeconfig", &kubeconfig];
     let same = run(&same, None).await.unwrap();
     assert!(same.contains("0 names added, 0 removed, 0 changed, 5 unchanged, in 1 records"), "{same}");
-    let args = ["policy", "diff", "--new", &component, "--new-config", &config, "--kubeconfig", &kubeconfig, "-o", "json"];
+    let args =
+        ["policy", "diff", "--new", &component, "--new-config", &config, "--kubeconfig", &kubeconfig, "-o", "json"];
     let difference: Value = serde_json::from_str(&told(&args).await.unwrap()).unwrap();
     assert_eq!((&difference["changed"], &difference["unchanged"]), (&5.into(), &0.into()), "{difference}");
     let change = difference["names"].as_array().unwrap().iter().find(|change| change["name"] == g("us.")).unwrap();
