@@ -56,8 +56,21 @@ const DOMAIN: Kind = Kind {
             ".status.conditions[?(@.type==\"Accepted\")].status",
             "Whether the Domain is acted on.",
         ),
+        column(
+            "Policies",
+            "string",
+            ".status.conditions[?(@.type==\"PoliciesReady\")].reason",
+            "Whether the policies it names decide; empty for the policy in the box.",
+        ),
+        wide(
+            "Naming",
+            "string",
+            ".status.policies[?(@.aspect==\"naming\")].active.policy",
+            "The policy that decides the names; empty for the policy in the box.",
+        ),
         wide("When-Empty", "string", ".whenEmpty", "What happens when nothing serves."),
         wide("Message", "string", ".status.conditions[?(@.type==\"Accepted\")].message", "Why."),
+        wide("Policies-Message", "string", ".status.conditions[?(@.type==\"PoliciesReady\")].message", "Why."),
         AGE,
     ],
 };

@@ -115,6 +115,17 @@ pub struct Policies {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub ttl: Option<String>,
+    /// Share of the published names, in percent, that a change of policies may remove without being asked for. A change
+    /// that removes more waits until the annotation `multiclusterdns.federation.k8s.io/allow-removal` allows it; the
+    /// status says with which value. Absent: 30.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub max_removed_percent: Option<i64>,
+    /// What happens to a record while these policies fail to answer: `keep` (the default) leaves what is published,
+    /// `default` lets the policy in the box answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["keep", "default"]))]
+    pub on_failure: Option<String>,
 }
 
 /// What the controller says about a Domain.
@@ -125,11 +136,93 @@ pub struct DomainStatus {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub observed_generation: i64,
-    /// Accepted: the Domain is understood and its records are acted on.
+    /// Accepted: the Domain is understood and its records are acted on. PoliciesReady: the policies that it names decide,
+    /// and do so without failing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 16),
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"])
     )]
     pub conditions: Vec<Condition>,
+    /// What decides for which aspect, where that is not simply the policy in the box, and what was wanted but does not
+    /// decide. Kept through restarts: the controller recognises here what was good.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 3),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["aspect"])
+    )]
+    pub policies: Vec<PolicyStatus>,
+}
+
+/// Which policy decides for one aspect, and which one was wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyStatus {
+    /// The aspect: naming, selection or ttl.
+    #[schemars(extend("enum" = ["naming", "selection", "ttl"]))]
+    pub aspect: String,
+    /// The ConfigMap that is wanted. Absent: the policy in the box.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub config_map: Option<String>,
+    /// What decides, or did so last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active: Option<ActivePolicy>,
+    /// What is wanted and does not decide, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<CandidatePolicy>,
+}
+
+/// A policy that decides, or did so last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ActivePolicy {
+    /// The ConfigMap it came from. Absent: the policy in the box.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub config_map: Option<String>,
+    /// Name and version, as the policy says.
+    #[schemars(length(max = 256))]
+    pub policy: String,
+    /// sha256 of the component.
+    #[schemars(length(max = 64))]
+    pub digest: String,
+    /// Component, configuration and budget together.
+    #[schemars(length(max = 64))]
+    pub revision: String,
+    /// Since when it decides.
+    #[schemars(extend("format" = "date-time"), length(max = 64))]
+    pub since: String,
+}
+
+/// A policy that is wanted and does not decide.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CandidatePolicy {
+    /// Name and version, as the policy says, if it came that far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub policy: Option<String>,
+    /// sha256 of the component, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub digest: Option<String>,
+    /// Component, configuration and budget together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub revision: Option<String>,
+    /// All policies that would take over together: the value for the annotation
+    /// `multiclusterdns.federation.k8s.io/allow-removal`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub rollout: Option<String>,
+    /// Why it does not decide, in one CamelCase word that does not change between releases.
+    #[schemars(length(max = 1024))]
+    pub verdict: String,
+    /// Why, for people, and what to do.
+    #[schemars(length(max = 32768))]
+    pub message: String,
+    /// Since when this is so.
+    #[schemars(extend("format" = "date-time"), length(max = 64))]
+    pub since: String,
 }

@@ -4,7 +4,7 @@ use mcsdns_core::{
     decision::ClusterState,
     facts::Ingress,
     ids::{ClusterName, ObjectKey},
-    status::{ClusterDns, Condition, DomainStatus, MemberStatus, RecordStatus, Withheld},
+    status::{ClusterDns, Condition, DomainStatus, MemberStatus, PolicyStatus, RecordStatus, Withheld},
 };
 use serde::Serialize;
 
@@ -158,7 +158,37 @@ impl From<&Withheld> for record::Withheld {
 
 impl From<&DomainStatus> for domain::DomainStatus {
     fn from(status: &DomainStatus) -> Self {
-        Self { observed_generation: status.observed_generation, conditions: conditions(&status.conditions) }
+        Self {
+            observed_generation: status.observed_generation,
+            conditions: conditions(&status.conditions),
+            policies: status.policies.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&PolicyStatus> for domain::PolicyStatus {
+    fn from(status: &PolicyStatus) -> Self {
+        let text = |text: &Option<std::sync::Arc<str>>| text.as_ref().map(ToString::to_string);
+        Self {
+            aspect: status.aspect.to_string(),
+            config_map: text(&status.config_map),
+            active: status.active.as_ref().map(|active| domain::ActivePolicy {
+                config_map: text(&active.config_map),
+                policy: bounded(&active.policy, 256),
+                digest: active.digest.to_string(),
+                revision: active.revision.to_string(),
+                since: active.since.to_string(),
+            }),
+            candidate: status.candidate.as_ref().map(|candidate| domain::CandidatePolicy {
+                policy: candidate.policy.as_ref().map(|text| bounded(text, 256)),
+                digest: text(&candidate.digest),
+                revision: text(&candidate.revision),
+                rollout: text(&candidate.rollout),
+                verdict: bounded(&candidate.verdict, condition::MAX_REASON),
+                message: bounded(&candidate.message, condition::MAX_MESSAGE),
+                since: candidate.since.to_string(),
+            }),
+        }
     }
 }
 

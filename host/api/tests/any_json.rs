@@ -171,9 +171,13 @@ proptest! {
     #[test]
     fn the_other_statuses_survive(
         conditions in conditions(), generation in 0..9_i64, region in option::of(label()), zones in labels(),
-        nodes in any::<u32>(),
+        nodes in any::<u32>(), policies in vec(policy_status(), 0..3),
     ) {
-        let domain = DomainStatus { observed_generation: generation, conditions: conditions.clone() };
+        let domain = DomainStatus {
+            observed_generation: generation,
+            conditions: conditions.clone(),
+            policies: policies.clone(),
+        };
         let object = serde_json::to_value(status::domain("n", "d", &domain)).unwrap();
         prop_assert_eq!(schema::unknown_fields("Domain", &object), Vec::<String>::new());
         let read: DomainObject = from_value(&object).unwrap();
@@ -199,6 +203,26 @@ fn labels() -> impl Strategy<Value = Vec<Arc<str>>> {
 
 fn time() -> impl Strategy<Value = Timestamp> {
     (0..4_000_000_000_i64, 0..1_000_000_000_i32).prop_map(|(seconds, nanos)| Timestamp::new(seconds, nanos).unwrap())
+}
+
+fn policy_status() -> impl Strategy<Value = PolicyStatus> {
+    let active = (option::of(label()), label(), label(), label(), time()).prop_map(
+        |(config_map, policy, digest, revision, since)| ActivePolicy { config_map, policy, digest, revision, since },
+    );
+    let optional = || option::of(label());
+    let candidate = (optional(), optional(), optional(), optional(), label(), "[ -~]{0,30}", time()).prop_map(
+        |(policy, digest, revision, rollout, verdict, message, since)| CandidatePolicy {
+            policy,
+            digest,
+            revision,
+            rollout,
+            verdict,
+            message: message.into(),
+            since,
+        },
+    );
+    (label(), option::of(label()), option::of(active), option::of(candidate))
+        .prop_map(|(aspect, config_map, active, candidate)| PolicyStatus { aspect, config_map, active, candidate })
 }
 
 fn conditions() -> impl Strategy<Value = Vec<Condition>> {

@@ -91,34 +91,29 @@ fn misbehaving(folder: &Folder, deed: &str) -> [String; 2] {
     [folder.file("misbehaving.wasm", MISBEHAVING), folder.file("deed.json", format!("{deed:?}"))]
 }
 
-/// A project of all three aspects, made, and built once for all tests of this file: building takes a while.
+/// A project of all three aspects, made, and built once for all tests of this file. It lies in the same folder in every
+/// run, because a first build takes minutes and the next one does not.
 fn project() -> &'static Path {
-    static PROJECT: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
-    let (_, path) = PROJECT.get_or_init(|| {
-        let dir = tempfile::tempdir().unwrap();
-        let sdk = root().join("plugins/sdk");
-        let told = out(
-            &[
-                "policy",
-                "new",
-                "my-policy",
-                "--aspects",
-                "naming,selection,ttl",
-                "--dir",
-                shown(dir.path()),
-                "--sdk",
-                shown(&sdk),
-            ],
-            0,
-        );
+    static PROJECT: OnceLock<PathBuf> = OnceLock::new();
+    PROJECT.get_or_init(|| {
+        let new = tempfile::tempdir().unwrap();
+        let (new, sdk) = (new.path(), root().join("plugins/sdk"));
+        let (dir, sdk) = (shown(new), shown(&sdk));
+        let args = ["policy", "new", "my-policy", "--aspects", "naming,selection,ttl", "--dir", dir, "--sdk", sdk];
+        let told = out(&args, 0);
         assert!(told.contains("mcsdns policy test"), "{told}");
-        let path = dir.path().join("my-policy");
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policy-new/my-policy");
+        for part in ["src", "cases"] {
+            let _ = fs::remove_dir_all(path.join(part));
+        }
+        fs::create_dir_all(&path).unwrap();
+        let status = Command::new("cp").arg("-r").arg(new.join("my-policy/.")).arg(&path).status().unwrap();
+        assert!(status.success());
         let built = json(&["policy", "build", shown(&path), "-o", "json"], 0);
         assert_eq!((&built["name"], &built["version"]), (&"my-policy".into(), &"0.1.0".into()));
         assert!(built["sizes"]["gzip"].as_u64() < built["sizes"]["raw"].as_u64(), "{built}");
-        (dir, path)
-    });
-    path
+        path
+    })
 }
 
 fn component() -> PathBuf {
@@ -205,16 +200,22 @@ fn every_choice_of_aspects_makes_a_project() {
 
 #[test]
 fn what_does_not_compile_is_told() {
-    let folder = Folder::new();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policy-broken");
+    let file = |name: &str, content: &str| {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
+    let shown_folder = shown(&folder);
     let manifest = "[package]\nname = \"broken\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
-    folder.file("Cargo.toml", manifest);
-    folder.file("src/lib.rs", "fn oops( {}\n");
-    let error = err(&["policy", "build", folder.shown()], 2);
+    file("Cargo.toml", manifest);
+    file("src/lib.rs", "fn oops( {}\n");
+    let error = err(&["policy", "build", shown_folder], 2);
     assert!(error.contains("cdylib") && error.contains("policy new"), "{error}");
-    folder.file("Cargo.toml", format!("{manifest}[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n"));
-    let error = err(&["policy", "build", folder.shown()], 2);
+    file("Cargo.toml", &format!("{manifest}[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n"));
+    let error = err(&["policy", "build", shown_folder], 2);
     assert!(error.contains("src/lib.rs:1") && !error.contains("Compiling"), "{error}");
-    let error = err(&["policy", "build", shown(&folder.path().join("src"))], 2);
+    let error = err(&["policy", "build", shown(&folder.join("src"))], 2);
     assert!(error.contains("there is no Cargo.toml"), "{error}");
 }
 

@@ -7,12 +7,13 @@ use std::{
 
 use mcsdns_api::convert::{Connection, DnsEndpointObject, DomainObject, MemberObject, RecordObject, Watched};
 use mcsdns_core::{
-    facts::{Change, Fact, Malformed, Member, Published},
+    facts::{Change, Domain, Fact, Malformed, Member, Published},
     ids::{ClusterName, ObjectKey},
 };
 use tokio::sync::watch;
 
 use crate::{
+    inbox::Inbox,
     pump::Feed,
     trouble::{Kind, Trouble},
     writer::Writer,
@@ -64,7 +65,7 @@ impl HostState {
 }
 
 /// Words for a host watch that does not work.
-fn words(resource: &'static str, trouble: &Trouble) -> String {
+pub(crate) fn words(resource: &'static str, trouble: &Trouble) -> String {
     let hint = KINDS.iter().find(|(kind, _)| *kind == resource).map_or("", |(_, hint)| hint);
     match trouble.kind {
         Kind::NotFound => format!("the host cluster does not know the kind: {hint}"),
@@ -99,6 +100,10 @@ fn say(state: &HostState, resource: &'static str, trouble: Option<&Trouble>) {
 /// Domains.
 pub(crate) struct DomainFeed {
     pub(crate) state: Arc<HostState>,
+    /// Where policies of their own are looked after, if they are.
+    pub(crate) inbox: Option<Arc<Inbox>>,
+    /// What is to be told there, once the Index knows.
+    pub(crate) next: Vec<Change<Arc<str>, Domain>>,
 }
 
 impl Feed for DomainFeed {
@@ -116,7 +121,15 @@ impl Feed for DomainFeed {
         if matches!(change, Change::Reset(_)) {
             self.state.synced("domains");
         }
+        if self.inbox.is_some() {
+            self.next.push(change.clone());
+        }
         Some(Fact::Domain(change))
+    }
+    fn told(&mut self) {
+        if let (Some(inbox), false) = (&self.inbox, self.next.is_empty()) {
+            inbox.domains(self.next.drain(..));
+        }
     }
     fn standing(&mut self, trouble: Option<&Trouble>) -> Vec<Fact> {
         say(&self.state, "domains", trouble);

@@ -16,11 +16,13 @@ mod endpoints_api;
 mod freshness;
 mod health;
 mod host;
+mod inbox;
 mod lease;
 pub mod live;
 mod members;
 mod metrics;
 pub mod options;
+mod policies;
 mod pump;
 mod run;
 #[cfg(test)]
@@ -31,6 +33,7 @@ mod writer;
 
 pub use connect::ConnectError;
 pub use options::Options;
+pub use policies::{ClusterPolicies, PolicyListener};
 pub use run::{ControllerError, Parts, host_config, run, terminated};
 
 /// What libraries log that says nothing beyond our own lines, or would show what must not be seen: kube prints answers it

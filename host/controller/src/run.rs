@@ -21,10 +21,12 @@ use crate::{
     connect::{ConnectError, connect},
     health::{Heart, Listening, Servers, Vitals, beat},
     host::{DomainFeed, Fleet, HostState, MemberFeed, PublishedFeed, RecordFeed},
+    inbox::Inbox,
     lease::{Election, Term},
     members::{self, Surroundings, probe},
     metrics::{Metrics, Side},
     options::{Options, OptionsError},
+    policies::{ClusterPolicies, watch_policies},
     pump::{Feed, Links, Source, pump},
     writer::{
         Writer, WriterSink,
@@ -91,6 +93,8 @@ pub struct Parts<D> {
     pub digest: String,
     /// Answers host names of load balancers.
     pub resolver: Arc<dyn Resolve>,
+    /// Policies that Domains name; `None`: `policies` decide everywhere.
+    pub domains: Option<ClusterPolicies>,
 }
 
 /// How the host cluster of `options` is reached.
@@ -129,7 +133,13 @@ pub async fn run<D: Decider>(
     let (term, terms) = watch::channel(None);
     let (writer, notices) = Writer::new(options.writer.clone(), terms.clone(), Arc::clone(&metrics));
 
-    let mut index = Index::new(options.index.clone(), parts.policies, Timestamp::now());
+    let mut settings = options.index.clone();
+    if let Some(domains) = &parts.domains {
+        settings.domain_policies = domains.domain_policies();
+        domains.listener.listen(&metrics);
+    }
+    let inbox = parts.domains.as_ref().map(ClusterPolicies::inbox);
+    let mut index = Index::new(settings, parts.policies, Timestamp::now());
     // Nothing is known yet, so this has no effects; from here on the term tells.
     index.apply(Fact::Leading(false), &mut Vec::new());
     let heart = Arc::new(Heart::new());
@@ -148,6 +158,10 @@ pub async fn run<D: Decider>(
     let looping = tokio::spawn(runtime.run(facts_rx, stop.clone()));
     tasks.spawn("the heartbeat", beat(facts.clone()));
     let host = Arc::new(HostState::default());
+    let policies = match parts.domains {
+        Some(domains) => Some(domains.start(handle.clone(), facts.clone()).map_err(ControllerError::Threads)?),
+        None => None,
+    };
     let vitals = Vitals { heart, host: Arc::clone(&host), metrics: Arc::clone(&metrics), index: handle };
     let serving = tokio::spawn(servers.serve(vitals, stop.clone()));
 
@@ -158,7 +172,12 @@ pub async fn run<D: Decider>(
     let around =
         Host { client: &client, options: &options, facts: &facts, stop: &stop, restarts: &restarts, metrics: &metrics };
     let (fleet, fleets) = watch::channel(Fleet::default());
-    let feedback = watch_host(&mut tasks, &around, &host, &writer, fleet);
+    if let Some(inbox) = &inbox {
+        let links = (facts.clone(), stop.clone(), restarts.clone(), Arc::clone(&metrics));
+        let (namespace, requests) = (options.namespace.clone(), options.requests.clone());
+        tasks.spawn("configmaps", watch_policies(client.clone(), namespace, requests, Arc::clone(inbox), links));
+    }
+    let feedback = watch_host(&mut tasks, &around, &host, &writer, fleet, inbox);
 
     // The members.
     let surroundings = Surroundings {
@@ -189,6 +208,9 @@ pub async fn run<D: Decider>(
         &options.writer,
         Arc::clone(&metrics),
     );
+    if let Some(policies) = policies.clone() {
+        tasks.spawn("the policies", policies.watch());
+    }
     tasks.spawn("the events", announcer.run(notices));
     tasks.spawn("the leadership", follow_term(terms, Arc::clone(&writer), facts.clone(), metrics));
     let stop_election = CancellationToken::new();
@@ -204,6 +226,9 @@ pub async fn run<D: Decider>(
         }),
     };
     tracing::info!("shutting down");
+    if let Some(policies) = &policies {
+        policies.close();
+    }
     let orderly = async {
         // First the writes under way, then the lease, then everything else.
         stop_writing.cancel();
@@ -292,6 +317,7 @@ fn watch_host(
     state: &Arc<HostState>,
     writer: &Arc<Writer>,
     fleet: watch::Sender<Fleet>,
+    inbox: Option<Arc<Inbox>>,
 ) -> Feedback {
     let client = host.client.clone();
     let (namespace, group) = (&host.options.namespace, host.options.endpoint_group);
@@ -301,7 +327,7 @@ fn watch_host(
     let records: Api<RecordObject> = Api::all(client.clone());
     let endpoints: Api<DnsEndpointObject> = Api::all_with(client, &group);
     Feedback {
-        domains: host.watch(tasks, "domains", domains, DomainFeed { state: state() }),
+        domains: host.watch(tasks, "domains", domains, DomainFeed { state: state(), inbox, next: Vec::new() }),
         members: host.watch(
             tasks,
             "memberclusters",

@@ -86,6 +86,7 @@ impl Replica {
             policies,
             digest: "none".to_owned(),
             resolver: Arc::new(HostTable::default()),
+            domains: None,
         };
         let stop = CancellationToken::new();
         let task = tokio::spawn(mcsdns_controller::run(options, parts, stop.clone()));

@@ -102,3 +102,7 @@ pub fn endpoint_name(record: &str) -> String {
 
 /// Annotation on a DNSEndpoint that hands it over to us.
 pub const ADOPT_ANNOTATION: &str = "multiclusterdns.federation.k8s.io/adopt";
+
+/// Annotation on a Domain that lets policies take over although they remove more names than the Domain allows. Its value
+/// is that of [`crate::status::CandidatePolicy::rollout`], so that it holds for these policies and no others.
+pub const ALLOW_REMOVAL_ANNOTATION: &str = "multiclusterdns.federation.k8s.io/allow-removal";

@@ -8,7 +8,8 @@ use crate::{
     decision::{DecisionOutput, InputHash, PolicyFailure, PolicyRef},
     ids::{ClusterName, ObjectKey},
     plan::Endpoint,
-    status::{DomainStatus, MemberStatus, RecordStatus},
+    reason::Reason,
+    status::{ConditionStatus, DomainStatus, MemberStatus, PolicyStatus, RecordStatus},
 };
 
 /// One change of a set of objects. A relist arrives as one `Reset`, so that what vanished meanwhile is known.
@@ -55,6 +56,8 @@ pub enum Fact {
     },
     /// The policies in force for a Domain (`None`: for every Domain without its own).
     Policies(Option<Arc<str>>, PolicyRef),
+    /// How far the policies of a Domain are, and which of them decide; dropped when there is no such Domain.
+    Rollout(Arc<str>, Arc<Rollout>),
     /// A write of ours could not be carried out (it is being retried), or succeeds again (`None`).
     WriteFailed {
         /// The record whose DNSEndpoint or status was to be written.
@@ -184,6 +187,74 @@ pub struct DomainSpec {
     pub min_ttl: Option<i64>,
     /// `maxTTL` in seconds.
     pub max_ttl: Option<i64>,
+    /// `policies`: the ConfigMaps whose policies are to decide.
+    pub policies: PolicyNames,
+    /// `policies.onFailure`.
+    pub on_failure: OnFailure,
+    /// `policies.maxRemovedPercent`.
+    pub max_removed_percent: Option<i64>,
+    /// Value of the annotation [`crate::effect::ALLOW_REMOVAL_ANNOTATION`].
+    pub allow_removal: Option<Arc<str>>,
+}
+
+/// The ConfigMaps whose policies decide; `None`: the policy in the box.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PolicyNames {
+    /// Which names a record gets.
+    pub naming: Option<Arc<str>>,
+    /// What stands behind each name.
+    pub selection: Option<Arc<str>>,
+    /// The TTL of each name.
+    pub ttl: Option<Arc<str>>,
+}
+
+impl PolicyNames {
+    /// Whether the policy in the box decides everything.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.naming.is_none() && self.selection.is_none() && self.ttl.is_none()
+    }
+}
+
+/// Who answers when the policies of a Domain do not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnFailure {
+    /// Nobody: what is published stays.
+    #[default]
+    Keep,
+    /// The policy in the box.
+    Default,
+}
+
+/// How far the policies of a Domain are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rollout {
+    /// Who decides.
+    pub in_force: InForce,
+    /// What goes into the status; empty when the policy in the box decides everything and nothing else is wanted.
+    pub policies: Vec<PolicyStatus>,
+    /// What goes into the condition `PoliciesReady`; `None`: there is nothing to say.
+    pub ready: Option<Ready>,
+}
+
+/// Who decides for a Domain.
+#[derive(Clone, Debug, PartialEq)]
+pub enum InForce {
+    /// These policies.
+    Policies(PolicyRef),
+    /// Nobody for now; what is published stays. Why, for people.
+    Held(String),
+}
+
+/// The condition `PoliciesReady`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// Whether the policies that are wanted decide, and do so without failing.
+    pub status: ConditionStatus,
+    /// Stable.
+    pub reason: Reason,
+    /// For people.
+    pub message: String,
 }
 
 /// A MemberCluster, as far as decisions depend on it.

@@ -76,6 +76,15 @@ pub struct Checked {
     pub names: Vec<CheckedName>,
 }
 
+impl Checked {
+    /// Brings TTLs within bounds, in seconds.
+    pub fn clamp(&mut self, min: u32, max: u32) {
+        for name in &mut self.names {
+            name.ttl = name.ttl.max(min).min(max);
+        }
+    }
+}
+
 /// One name with its answer in addresses.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckedName {

@@ -14,4 +14,5 @@ pub mod name;
 pub mod plan;
 pub mod planner;
 pub mod reason;
+pub mod rehearsal;
 pub mod status;

@@ -72,6 +72,22 @@ pub enum Reason {
     PolicyFailed,
     /// The policy's answer breaks a rule; what is published stays.
     PolicyViolation,
+    /// No policy of the Domain can decide; what is published stays.
+    PolicyUnavailable,
+    /// The policies that are wanted decide.
+    PoliciesActive,
+    /// The policies that are wanted are being read or tried.
+    PolicyChecking,
+    /// A policy that is wanted was refused; what decided before still does.
+    CandidateRefused,
+    /// Policies that are wanted would remove more names than the Domain allows.
+    ApprovalNeeded,
+    /// The ConfigMap of a policy does not exist; what decided before still does.
+    PolicyMissing,
+    /// The policies that decide keep failing.
+    PolicyFailing,
+    /// A policy has begun to decide.
+    PolicyActivated,
     /// A CNAME was left out because its target is not published.
     AliasNotPublished,
     /// A name cannot have a CNAME beside addresses.
@@ -137,6 +153,14 @@ impl Reason {
             Self::PolicyPending => "PolicyPending",
             Self::PolicyFailed => "PolicyFailed",
             Self::PolicyViolation => "PolicyViolation",
+            Self::PolicyUnavailable => "PolicyUnavailable",
+            Self::PoliciesActive => "PoliciesActive",
+            Self::PolicyChecking => "PolicyChecking",
+            Self::CandidateRefused => "CandidateRefused",
+            Self::ApprovalNeeded => "ApprovalNeeded",
+            Self::PolicyMissing => "PolicyMissing",
+            Self::PolicyFailing => "PolicyFailing",
+            Self::PolicyActivated => "PolicyActivated",
             Self::AliasNotPublished => "AliasNotPublished",
             Self::TypeConflict => "TypeConflict",
             Self::TooManyTargets => "TooManyTargets",

@@ -32,7 +32,7 @@ impl ConditionStatus {
 /// A condition in the manner of `metav1.Condition`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// `Accepted`, `Programmed`, `Degraded`, `Ready`.
+    /// `Accepted`, `Programmed`, `Degraded`, `Ready`, `PoliciesReady`.
     pub kind: Arc<str>,
     /// Value.
     pub status: ConditionStatus,
@@ -122,8 +122,58 @@ pub struct RecordStatus {
 pub struct DomainStatus {
     /// `metadata.generation` that was looked at.
     pub observed_generation: i64,
-    /// Accepted.
+    /// Accepted, and PoliciesReady where policies other than the one in the box are wanted.
     pub conditions: Vec<Condition>,
+    /// The aspects for which another policy than the one in the box is wanted or decides, in the order in which they are
+    /// asked. The durable memory of what was good: a process that starts recognises it here.
+    pub policies: Vec<PolicyStatus>,
+}
+
+/// One entry of `Domain.status.policies[]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyStatus {
+    /// `naming`, `selection` or `ttl`.
+    pub aspect: Arc<str>,
+    /// The ConfigMap that is wanted; `None`: the policy in the box.
+    pub config_map: Option<Arc<str>>,
+    /// What decides.
+    pub active: Option<ActivePolicy>,
+    /// What was wanted and does not decide (yet).
+    pub candidate: Option<CandidatePolicy>,
+}
+
+/// A policy that decides, or did before the process that says so was started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActivePolicy {
+    /// Where it comes from; `None`: the box.
+    pub config_map: Option<Arc<str>>,
+    /// Name and version, as the policy says.
+    pub policy: Arc<str>,
+    /// sha256 of the component.
+    pub digest: Arc<str>,
+    /// Tells apart component, configuration and budget together.
+    pub revision: Arc<str>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A policy that is wanted and does not decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CandidatePolicy {
+    /// Name and version, as the policy says, if it came that far.
+    pub policy: Option<Arc<str>>,
+    /// sha256 of the component, if there is one.
+    pub digest: Option<Arc<str>>,
+    /// As [`ActivePolicy::revision`].
+    pub revision: Option<Arc<str>>,
+    /// Identifies all policies that would take over together; the value of the annotation that allows it.
+    pub rollout: Option<Arc<str>>,
+    /// Why it does not decide: stable, CamelCase.
+    pub verdict: Arc<str>,
+    /// The same in words.
+    pub message: Arc<str>,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// `MemberCluster.status`.

@@ -6,15 +6,15 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use mcsdns_core::{
-    decision::{DecisionInput, DecisionOutput, InputProblem, Needs},
+    decision::{DecisionInput, DecisionOutput, InputProblem, Needs, PolicyFailure},
     guard::Violation,
 };
-use mcsdns_policy::{Aspect, DecideError, Decided, Digest, PolicySet};
+use mcsdns_policy::{Aspect, Digest, PolicySet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     judge::{self, Bounds, judge},
-    recorder::Made,
+    recorder::Heard,
 };
 
 /// The only version so far.
@@ -128,21 +128,21 @@ struct Head {
 }
 
 impl Bundle {
-    /// Writes down a decision.
+    /// Writes down a decision that these policies made.
     #[must_use]
-    pub fn of(made: &Made, policies: &PolicySet, bounds: Bounds, time: &str, published: Vec<String>) -> Self {
+    pub fn of(heard: &Heard, policies: &PolicySet, bounds: Bounds, time: &str, published: Vec<String>) -> Self {
         Self {
             kind: KIND.to_owned(),
             version: VERSION,
             written_by: concat!("mcsdns ", env!("CARGO_PKG_VERSION")).to_owned(),
             time: time.to_owned(),
-            record: made.record(),
-            domain: made.domain.to_string(),
+            record: format!("{}/{}", heard.input.subject.namespace, heard.input.subject.service),
+            domain: heard.domain.to_string(),
             policies: answerers(policies),
             needs: policies.policy_ref().needs,
             bounds,
-            input: made.input.as_ref().clone(),
-            answer: Some(answered(&made.result)),
+            input: heard.input.as_ref().clone(),
+            answer: Some(answered(&heard.result)),
             published,
         }
     }
@@ -190,13 +190,12 @@ pub fn answerers(policies: &PolicySet) -> Vec<Answerer> {
         .collect()
 }
 
-fn answered(result: &Result<Decided, DecideError>) -> Answered {
+fn answered(result: &Result<DecisionOutput, PolicyFailure>) -> Answered {
     match result {
-        Ok(decided) => Answered::Output(decided.output.clone()),
-        Err(error) => Answered::Failure {
-            reason: error.reason().to_owned(),
-            message: format!("{}: {}", error.aspect, error.error),
-        },
+        Ok(output) => Answered::Output(output.clone()),
+        Err(PolicyFailure { reason, message, .. }) => {
+            Answered::Failure { reason: (*reason).to_owned(), message: message.clone() }
+        }
     }
 }
 
@@ -250,8 +249,11 @@ impl Replay {
 pub fn replay(bundle: &Bundle, policies: &PolicySet) -> Replay {
     let needs = policies.policy_ref().needs;
     let result = policies.decide(&asked_with(bundle, &needs));
-    let now = answered(&result);
-    let (cost, policies_now) = (result.map(|decided| decided.cost).unwrap_or_default(), answerers(policies));
+    let (cost, result) = match result {
+        Ok(decided) => (decided.cost, Ok(decided.output)),
+        Err(error) => (Default::default(), Err(error.into())),
+    };
+    let (now, policies_now) = (answered(&result), answerers(policies));
     let (then, same_answer) = match &bundle.answer {
         Some(then) => (consequence(bundle, then), *then == now),
         // Then only what was published can be compared.
@@ -339,9 +341,9 @@ mod tests {
     fn bundle() -> (Bundle, std::sync::Arc<PolicySet>) {
         let set = Workbench::new().unwrap().load(&Candidate::boxed()).unwrap().set;
         let input = mixed_fleet(5, &set.policy_ref().needs);
-        let result = set.decide(&input);
-        let made = Made { domain: "prod".into(), policies: set.policy_ref().id, input: input.into(), result };
-        (Bundle::of(&made, &set, Bounds::default(), "2026-01-01T00:00:00Z", Vec::new()), set)
+        let result = Ok(set.decide(&input).unwrap().output);
+        let heard = Heard { domain: "prod".into(), policies: set.policy_ref(), input: input.into(), result };
+        (Bundle::of(&heard, &set, Bounds::default(), "2026-01-01T00:00:00Z", Vec::new()), set)
     }
 
     #[test]

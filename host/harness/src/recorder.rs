@@ -30,6 +30,58 @@ impl Made {
     }
 }
 
+/// What another decider was asked last about each record, by which policies, and what came of it.
+pub struct Overheard<D> {
+    decider: Arc<D>,
+    last: Mutex<HashMap<String, Heard>>,
+}
+
+/// A question to another decider.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// Name of the Domain.
+    pub domain: Arc<str>,
+    /// Who was asked.
+    pub policies: PolicyRef,
+    /// The question.
+    pub input: Arc<DecisionInput>,
+    /// The answer.
+    pub result: Result<DecisionOutput, PolicyFailure>,
+}
+
+impl<D> Overheard<D> {
+    /// Listens to this one.
+    pub fn new(decider: Arc<D>) -> Self {
+        Self { decider, last: Mutex::default() }
+    }
+
+    /// What was asked last about a record, `namespace/name`.
+    #[must_use]
+    pub fn last(&self, record: &str) -> Option<Heard> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).get(record).cloned()
+    }
+}
+
+impl<D: Decider> Decider for Overheard<D> {
+    fn decide(
+        &self,
+        domain: &str,
+        policies: &PolicyRef,
+        input: &DecisionInput,
+    ) -> Result<DecisionOutput, PolicyFailure> {
+        let result = self.decider.decide(domain, policies, input);
+        let record = format!("{}/{}", input.subject.namespace, input.subject.service);
+        let heard = Heard {
+            domain: domain.into(),
+            policies: policies.clone(),
+            input: Arc::new(input.clone()),
+            result: result.clone(),
+        };
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).insert(record, heard);
+        result
+    }
+}
+
 /// A decider that remembers.
 #[derive(Debug, Default)]
 pub struct Recorder {

@@ -22,7 +22,7 @@ use mcsdns_harness::{
     fleets::mixed_fleet,
     inspect::inspect,
     judge::{Bounds, judge},
-    recorder::Made,
+    recorder::Heard,
     suite,
     workbench::{Candidate, Loaded, Workbench},
 };
@@ -37,9 +37,9 @@ static BOXED: LazyLock<Loaded> = LazyLock::new(|| WORKBENCH.load(&Candidate::box
 /// A bundle of the policy in the box, as text.
 static BUNDLE: LazyLock<String> = LazyLock::new(|| {
     let input = mixed_fleet(4, &BOXED.set.policy_ref().needs);
-    let result = BOXED.set.decide(&input);
-    let made = Made { domain: "prod".into(), policies: BOXED.set.policy_ref().id, input: Arc::new(input), result };
-    Bundle::of(&made, &BOXED.set, Bounds::default(), "2026-01-01T00:00:00Z", Vec::new()).to_json()
+    let result = Ok(BOXED.set.decide(&input).unwrap().output);
+    let heard = Heard { domain: "prod".into(), policies: BOXED.set.policy_ref(), input: Arc::new(input), result };
+    Bundle::of(&heard, &BOXED.set, Bounds::default(), "2026-01-01T00:00:00Z", Vec::new()).to_json()
 });
 
 /// Cases of proptest that run a component or compile one.

@@ -12,6 +12,7 @@ use mcsdns_core::{
     facts::{Change, ClusterFact, Domain, Fact, Malformed, Member, Node, Published, Reach, Record, Service, Slice},
     ids::{ClusterName, ObjectKey},
 };
+use mcsdns_rollout::News;
 
 use crate::{
     limits::Limits,
@@ -49,6 +50,8 @@ pub struct Fleet {
     pub published: BTreeMap<ObjectKey, Published>,
     /// ConfigMaps that hold policies.
     pub policies: BTreeMap<Arc<str>, PolicyMap>,
+    /// Where each of them stands; where there is none, who names it.
+    pub policy_sources: BTreeMap<Arc<str>, Source>,
     /// What is in the member clusters.
     pub clusters: BTreeMap<ClusterName, ClusterObjects>,
     /// Not everything of the host could be read.
@@ -108,16 +111,9 @@ impl Fleet {
                 Told::Record(key, record) => {
                     fleet.records.insert(key, record);
                 }
-                Told::Domain(name, domain, policies) => {
-                    if policies != Default::default() {
-                        fleet.problems.push(Problem::note(
-                            source.path(),
-                            "PoliciesNotUsed",
-                            format!(
-                                "Domain {name}: policies: ConfigMaps are not read here; give the policy to use with --policy FILE.wasm"
-                            ),
-                        )
-                        .at(source.line()));
+                Told::Domain(name, domain) => {
+                    for map in named(&domain) {
+                        fleet.policy_sources.entry(map).or_insert_with(|| source.clone());
                     }
                     fleet.domains.insert(name, domain);
                 }
@@ -128,6 +124,7 @@ impl Fleet {
                     fleet.published.insert(key, published);
                 }
                 Told::Policy(name, map) => {
+                    fleet.policy_sources.insert(Arc::clone(&name), source.clone());
                     fleet.policies.insert(name, map);
                 }
                 Told::Node(..) | Told::Service(..) | Told::Slice(..) => {}
@@ -205,11 +202,27 @@ impl Fleet {
         facts
     }
 
+    /// What is to be told to whoever looks after the policies of Domains; `before`: what was told last.
+    #[must_use]
+    pub fn policy_news(&self, before: Option<&Self>) -> Vec<News> {
+        let Some(before) = before else {
+            return vec![News::Maps(reset(&self.policies)), News::Domains(reset(&self.domains))];
+        };
+        let maps = changes(&before.policies, &self.policies).map(News::Maps);
+        maps.chain(changes(&before.domains, &self.domains).map(News::Domains)).collect()
+    }
+
     /// Whether anything is wrong that may have changed the result.
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.problems.iter().any(|problem| problem.level == crate::problem::Level::Error)
     }
+}
+
+/// The ConfigMaps that a Domain names.
+fn named(domain: &Domain) -> impl Iterator<Item = Arc<str>> + use<> {
+    let policies = domain.spec.as_ref().map(|spec| spec.policies.clone()).unwrap_or_default();
+    [policies.naming, policies.selection, policies.ttl].into_iter().flatten()
 }
 
 /// What was read of one cluster.

@@ -6,7 +6,10 @@ use mcsdns_core::decision::PolicyRef;
 use mcsdns_policy::{
     Engine, EngineError, EngineLimits, LoadError, LoadRequest, Policy, PolicySet, default_policy_bytes,
 };
+use mcsdns_rollout::{Pilot, PilotOptions, Shelf};
 use mcsdns_runtime::SandboxDecider;
+
+use crate::cases::PackedCases;
 
 /// The sandbox or a policy cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +57,21 @@ pub struct LoadedPolicy {
     pub reference: PolicyRef,
     /// Naming, selection and TTL, in this order; the same one may have several seats.
     pub policies: [Arc<Policy>; 3],
+    /// The sandbox they are in.
+    pub engine: Engine,
+}
+
+impl LoadedPolicy {
+    /// Honours the policies that Domains name. Those that were loaded decide where a Domain names none, and take the place
+    /// of the one in the box.
+    ///
+    /// # Errors
+    /// As for loading; nothing can be wrong with policies that were loaded already.
+    pub fn pilot(&self, options: PilotOptions) -> Result<Pilot, PolicyError> {
+        let refused = |error| PolicyError::Refused { path: "the policies together".to_owned(), error: Box::new(error) };
+        let shelf = Shelf::new(self.engine.clone(), self.policies.clone(), Arc::new(PackedCases)).map_err(refused)?;
+        Pilot::new(shelf, Arc::clone(&self.decider), options).map_err(refused)
+    }
 }
 
 /// Loads the policy in `file`, or the one in the box. An aspect that the file does not answer is the box's.
@@ -61,6 +79,18 @@ pub struct LoadedPolicy {
 /// # Errors
 /// Why the policy cannot be used.
 pub fn load(file: Option<&Path>, config: Option<&str>) -> Result<LoadedPolicy, PolicyError> {
+    load_with(file, config, SandboxDecider::new())
+}
+
+/// As [`load`], into a decider that is set up already.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(
+    file: Option<&Path>,
+    config: Option<&str>,
+    decider: SandboxDecider,
+) -> Result<LoadedPolicy, PolicyError> {
     let engine = Engine::new(EngineLimits::default())?;
     let refused = |path: &str| {
         let path = path.to_owned();
@@ -92,7 +122,6 @@ pub fn load(file: Option<&Path>, config: Option<&str>) -> Result<LoadedPolicy, P
     };
     let [naming, selection, ttl] = policies.clone();
     let set = PolicySet::new(naming, selection, ttl).map_err(refused("the policies together"))?;
-    let decider = SandboxDecider::new();
     let reference = decider.put(set);
-    Ok(LoadedPolicy { decider: Arc::new(decider), reference, policies })
+    Ok(LoadedPolicy { decider: Arc::new(decider), reference, policies, engine })
 }

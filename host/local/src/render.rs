@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use mcsdns_api::endpoint::DnsEndpoint;
 use mcsdns_core::{decision::PolicyRef, explain::Explanation, ids::ObjectKey, status::RecordStatus};
+use mcsdns_rollout::Pilot;
 use mcsdns_runtime::Decider;
 
 use crate::{
@@ -35,8 +36,23 @@ pub fn render<D: Decider + ?Sized>(
     decider: &D,
     options: WorldOptions,
 ) -> Result<Rendered, WorldError> {
-    let problems = fleet.problems.clone();
-    let (world, _) = World::new(fleet, policies, decider, options)?;
+    render_with(fleet, policies, decider, options, None)
+}
+
+/// As [`render`], and honours the policies that Domains name.
+///
+/// # Errors
+/// When the world does not come to rest.
+pub fn render_with<D: Decider + ?Sized>(
+    fleet: Fleet,
+    policies: PolicyRef,
+    decider: &D,
+    options: WorldOptions,
+    pilot: Option<Pilot>,
+) -> Result<Rendered, WorldError> {
+    let mut problems = fleet.problems.clone();
+    let (world, _) = World::with_pilot(fleet, policies, decider, options, pilot)?;
+    problems.extend(world.policy_problems());
     Ok(Rendered {
         objects: world.objects(),
         statuses: world.statuses().clone(),

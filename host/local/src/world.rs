@@ -3,7 +3,10 @@
 //! `render`, `explain` and the cases share it. Everything that is written is read back the way the controller would see
 //! it, through the same conversion, so that a case also shows that nothing is written a second time.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use mcsdns_api::{
@@ -17,14 +20,19 @@ use mcsdns_core::{
     explain::Explanation,
     facts::{Change, Fact, Malformed, Owner, Published, Record},
     ids::{ClusterName, ObjectKey},
-    index::{Index, Settings},
+    index::{DomainPolicies, Index, Settings},
     plan::Endpoint,
-    status::{DomainStatus, MemberStatus, RecordStatus},
+    status::{ConditionStatus, DomainStatus, MemberStatus, RecordStatus},
 };
+use mcsdns_rollout::{News, Pilot};
 use mcsdns_runtime::{Decider, HostTable, SettleError, settle};
 use serde::Serialize;
 
-use crate::fleet::Fleet;
+use crate::{
+    fleet::Fleet,
+    problem::{Level, Problem},
+    read::Source,
+};
 
 /// Writes that may lead to further writes. Statuses follow DNSEndpoints, and nothing follows them.
 const ROUNDS: usize = 16;
@@ -39,6 +47,9 @@ pub enum WorldError {
     /// What is written leads to ever new writes.
     #[error("the same objects are written again and again; please report this")]
     Writes,
+    /// The policies that decided cannot be had again.
+    #[error("the policies cannot be loaded again: {0}")]
+    Policies(String),
     /// An object of ours cannot be read back.
     #[error("an object that was written cannot be read back: {}; please report this", .0.message)]
     ReadBack(Malformed),
@@ -51,6 +62,7 @@ impl WorldError {
         match self {
             Self::Decisions(error) => error.reason(),
             Self::Writes => "WritesUnsettled",
+            Self::Policies(_) => "PoliciesUnusable",
             Self::ReadBack(_) => "ReadBack",
         }
     }
@@ -82,10 +94,14 @@ pub struct World<'d, D: ?Sized> {
     statuses: BTreeMap<ObjectKey, Arc<RecordStatus>>,
     domains: BTreeMap<Arc<str>, Arc<DomainStatus>>,
     members: BTreeMap<ClusterName, Arc<MemberStatus>>,
+    /// Looks after the policies that Domains name; without it the same ones decide everywhere.
+    pilot: Option<Pilot>,
+    /// What the pilot is to hear.
+    news: Vec<News>,
 }
 
 impl<'d, D: Decider + ?Sized> World<'d, D> {
-    /// Lets the facts of `fleet` have their effect.
+    /// Lets the facts of `fleet` have their effect. `policies` decide everywhere, whatever Domains name.
     ///
     /// # Errors
     /// When the world does not come to rest.
@@ -95,8 +111,27 @@ impl<'d, D: Decider + ?Sized> World<'d, D> {
         decider: &'d D,
         options: WorldOptions,
     ) -> Result<(Self, usize), WorldError> {
+        Self::with_pilot(fleet, policies, decider, options, None)
+    }
+
+    /// As [`Self::new`], and honours the policies that Domains name. The pilot must put them into force at `decider`, and
+    /// know nothing yet.
+    ///
+    /// # Errors
+    /// When the world does not come to rest.
+    pub fn with_pilot(
+        fleet: Fleet,
+        policies: PolicyRef,
+        decider: &'d D,
+        options: WorldOptions,
+        pilot: Option<Pilot>,
+    ) -> Result<(Self, usize), WorldError> {
+        let mut settings = options.settings.clone();
+        settings.domain_policies = pilot.as_ref().map_or(DomainPolicies::Ignored, Pilot::domain_policies);
         let mut world = Self {
-            index: Index::new(options.settings.clone(), policies, options.now),
+            index: Index::new(settings, policies, options.now),
+            news: if pilot.is_some() { fleet.policy_news(None) } else { Vec::new() },
+            pilot,
             decider,
             given: fleet.published.clone(),
             published: fleet.published.clone(),
@@ -131,6 +166,9 @@ impl<'d, D: Decider + ?Sized> World<'d, D> {
         self.take_given(&fleet);
         self.remember(&mut fleet);
         let facts = fleet.changes(&self.fleet);
+        if self.pilot.is_some() {
+            self.news.extend(fleet.policy_news(Some(&self.fleet)));
+        }
         self.statuses.retain(|key, _| fleet.records.contains_key(key));
         self.fleet = fleet;
         self.learn(facts)
@@ -194,7 +232,13 @@ impl<'d, D: Decider + ?Sized> World<'d, D> {
         self.remember(&mut fleet);
         self.options.now = self.options.now.max(now);
         let given = std::mem::take(&mut self.given);
-        let (mut world, writes) = Self::new(fleet, policies, self.decider, self.options)?;
+        let pilot = self
+            .pilot
+            .as_ref()
+            .map(Pilot::anew)
+            .transpose()
+            .map_err(|error| WorldError::Policies(error.to_string()))?;
+        let (mut world, writes) = Self::with_pilot(fleet, policies, self.decider, self.options, pilot)?;
         world.given = given;
         Ok((world, writes))
     }
@@ -252,6 +296,11 @@ impl<'d, D: Decider + ?Sized> World<'d, D> {
                 writes += usize::from(!matches!(effect, Effect::Notice { .. }));
                 facts.extend(self.carry_out(effect)?);
             }
+            if let Some(pilot) = &mut self.pilot {
+                let index = &self.index;
+                let news = std::mem::take(&mut self.news);
+                facts.extend(pilot.hear(news, self.options.now, |domain, needs| index.rehearsal(domain, needs)));
+            }
             if facts.is_empty() {
                 return Ok(writes);
             }
@@ -288,6 +337,9 @@ impl<'d, D: Decider + ?Sized> World<'d, D> {
                 self.domains.insert(Arc::clone(&domain), Arc::clone(&status));
                 self.fleet.domains.get_mut(&domain).map(|known| {
                     known.status = Some(status);
+                    if self.pilot.is_some() {
+                        self.news.push(News::Domains(Change::Apply(Arc::clone(&domain), known.clone())));
+                    }
                     Fact::Domain(Change::Apply(domain, known.clone()))
                 })
             }
@@ -354,6 +406,41 @@ impl<'d, D: Decider + ?Sized> World<'d, D> {
     #[must_use]
     pub fn explain(&self, record: &ObjectKey) -> Option<Explanation> {
         self.index.explain(record)
+    }
+
+    /// What is wrong with the policies that Domains name, and with ConfigMaps that no Domain names.
+    #[must_use]
+    pub fn policy_problems(&self) -> Vec<Problem> {
+        let Some(pilot) = &self.pilot else { return Vec::new() };
+        let place = |map: &Arc<str>, reason: &'static str, message: String, object: String| {
+            let source = self.fleet.policy_sources.get(map);
+            let problem = match source {
+                Some(source) => Problem::error(source.path(), reason, message).at(source.line()),
+                None => Problem::error("host", reason, message),
+            };
+            Problem { object: Some(object), document: source.and_then(Source::document), ..problem }
+        };
+        let mut problems = Vec::new();
+        let mut named = BTreeSet::new();
+        for (name, rollout) in pilot.told() {
+            let maps = rollout.policies.iter().filter_map(|policy| policy.config_map.as_ref());
+            named.extend(maps.clone().cloned());
+            if let (Some(ready), Some(map)) = (&rollout.ready, maps.clone().next())
+                && ready.status == ConditionStatus::False
+            {
+                problems.push(place(map, ready.reason.as_str(), ready.message.clone(), format!("Domain {name}")));
+            }
+        }
+        for (map, refusal) in pilot.refusals().filter(|(map, _)| !named.contains(*map)) {
+            problems.push(place(map, refusal.reason, refusal.message.clone(), format!("ConfigMap {map}")));
+        }
+        for (map, notes) in pilot.notes() {
+            for note in notes {
+                let problem = place(map, "NotUsed", note.clone(), format!("ConfigMap {map}"));
+                problems.push(Problem { level: Level::Note, ..problem });
+            }
+        }
+        problems
     }
 
     /// What was read.

@@ -18,6 +18,7 @@ use std::{
 
 use mcsdns_core::index::Settings;
 use mcsdns_local::live::{Local, LocalError, LocalEvent, LocalOptions, StoreError, Written};
+use mcsdns_rollout::Package;
 use mcsdns_runtime::{HostTable, Resolve, ResolveError, Resolved, resolve::HickoryResolver};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -354,4 +355,34 @@ async fn two_of_them_do_not_share_a_folder() {
     assert!(running.address.ip().is_loopback());
     running.stop().await;
     assert!(set_up(&folder, &Events::default()).await.is_ok());
+}
+
+fn policy(deed: &str) -> String {
+    let component = mcsdns_bench::components::MISBEHAVING.to_vec();
+    let package = Package { config: Some(format!("{deed:?}")), ..Package::new("short", component) };
+    serde_saphyr::to_string(&package.manifest("federation-system").unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_policy_of_a_domain_is_a_file_like_any_other() {
+    let folder = Folder::new();
+    folder.write("host/domain.yaml", &format!("{DOMAIN}policies: {{naming: short, maxRemovedPercent: 100}}\n"));
+    folder.write("host/short.yaml", &policy("behave"));
+    let running = Running::start(&folder).await;
+    running.until("nginx.example.com", &["10.20.30.1", "10.20.30.2"]).await;
+    // A bad version is refused in words, and nothing changes.
+    folder.write("host/short.yaml", &policy("panic-in-names"));
+    let refused = |event: &LocalEvent| matches!(event, LocalEvent::Notice { reason, warning: true, note, .. } if &**reason == "CandidateRefused" && note.contains("crashed"));
+    running.heard("the refusal", refused).await;
+    running.until("nginx.example.com", &["10.20.30.1", "10.20.30.2"]).await;
+    // Back to the good one, and then to the box.
+    folder.write("host/short.yaml", &policy("behave"));
+    folder.write("host/domain.yaml", DOMAIN);
+    running.heard("the share guard", |event| {
+        matches!(event, LocalEvent::Notice { reason, .. } if &**reason == "ApprovalNeeded")
+    })
+    .await;
+    folder.write("host/domain.yaml", &format!("{DOMAIN}policies: {{maxRemovedPercent: 100}}\n"));
+    running.until(G, &["10.20.30.1", "10.20.30.2"]).await;
+    running.stop().await;
 }

@@ -1,9 +1,22 @@
 //! Policies in a cluster: from ConfigMaps to policies that decide, one careful step at a time.
 //!
-//! - [`package`] reads a ConfigMap into a [`package::Package`] and writes one back.
+//! ```text
+//! ConfigMap --package--> component, configuration, budget, cases
+//!           --shelf----> a policy that is loaded and has passed its cases, or a refusal in words
+//!           --rollouts-> tried on every record of the Domain, then in force; or what was good stays
+//! ```
 //!
-//! This crate knows neither `kube` nor an async runtime. The controller and the local mode drive it with the same calls.
+//! [`package`] and [`domain`] are pure; [`pilot::Pilot`] carries out what they want. This crate knows neither `kube` nor an
+//! async runtime: the controller and the local mode drive it with the same calls.
 
+pub mod domain;
 pub mod package;
+pub mod pilot;
+pub mod report;
+pub mod revision;
+pub mod rollouts;
+pub mod shelf;
 
 pub use package::{Encoding, Package, PackageError};
+pub use pilot::{News, Pilot, PilotObserver, PilotOptions};
+pub use shelf::{CaseCheck, CaseFailure, Loaded, Refusal, Shelf, Shelved};

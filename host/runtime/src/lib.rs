@@ -8,6 +8,7 @@
 //! - host names of load balancers are resolved again and again in the background ([`Resolve`]);
 //! - [`settle`] does the same once and synchronously, for `render`, for cases and for `explain`.
 
+mod breaker;
 mod clock;
 mod decider;
 mod observe;
@@ -17,10 +18,11 @@ mod sandbox;
 mod settle;
 mod workers;
 
+pub use breaker::BreakerLimits;
 pub use clock::{Clock, FixedClock, ManualClock, SystemClock};
 pub use decider::Decider;
 pub use observe::Observer;
 pub use resolve::{HickoryResolver, HostTable, HostTableError, Resolve, ResolveError, Resolved};
 pub use run::{Channel, FactReceiver, FactSender, Runtime, RuntimeHandle, RuntimeOptions, Sink, channel};
-pub use sandbox::{CostObserver, SandboxDecider};
+pub use sandbox::{CostObserver, Health, HealthObserver, SandboxDecider, Substitute};
 pub use settle::{SettleError, settle};

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+pub use mcsdns_core::facts::PolicyNames;
 use mcsdns_core::{
-    facts::{Domain, DomainSpec, Malformed, WhenEmpty},
-    status::DomainStatus,
+    effect::ALLOW_REMOVAL_ANNOTATION,
+    facts::{Domain, DomainSpec, Malformed, OnFailure, WhenEmpty},
+    status::{ActivePolicy, CandidatePolicy, DomainStatus, PolicyStatus},
 };
 use serde::Deserialize;
 
@@ -34,11 +36,13 @@ pub struct DomainObject {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct Policies {
     naming: Field<String>,
     selection: Field<String>,
     ttl: Field<String>,
+    on_failure: Field<String>,
+    max_removed_percent: Field<i64>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -46,20 +50,76 @@ struct Policies {
 struct Status {
     observed_generation: Field<i64>,
     conditions: List<ObservedCondition>,
+    policies: List<ObservedPolicy>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ObservedPolicy {
+    aspect: Field<String>,
+    config_map: Field<String>,
+    active: Field<Object<ObservedActive>>,
+    candidate: Field<Object<ObservedCandidate>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ObservedActive {
+    config_map: Field<String>,
+    policy: Field<String>,
+    digest: Field<String>,
+    revision: Field<String>,
+    since: Field<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ObservedCandidate {
+    policy: Field<String>,
+    digest: Field<String>,
+    revision: Field<String>,
+    rollout: Field<String>,
+    verdict: Field<String>,
+    message: Field<String>,
+    since: Field<String>,
+}
+
+/// A text, empty when there is none.
+fn text(field: &Field<String>) -> Arc<str> {
+    field.good_text().unwrap_or_default()
+}
+
+/// A time, the beginning of time when there is none.
+fn time(field: &Field<String>) -> jiff::Timestamp {
+    text(field).parse().unwrap_or_default()
+}
+
+impl ObservedPolicy {
+    fn status(&self) -> Option<PolicyStatus> {
+        Some(PolicyStatus {
+            aspect: self.aspect.good_text()?,
+            config_map: self.config_map.good_text(),
+            active: self.active.good().map(|Object(active)| ActivePolicy {
+                config_map: active.config_map.good_text(),
+                policy: text(&active.policy),
+                digest: text(&active.digest),
+                revision: text(&active.revision),
+                since: time(&active.since),
+            }),
+            candidate: self.candidate.good().map(|Object(candidate)| CandidatePolicy {
+                policy: candidate.policy.good_text(),
+                digest: candidate.digest.good_text(),
+                revision: candidate.revision.good_text(),
+                rollout: candidate.rollout.good_text(),
+                verdict: text(&candidate.verdict),
+                message: text(&candidate.message),
+                since: time(&candidate.since),
+            }),
+        })
+    }
 }
 
 resource!(DomainObject, "Domain", GROUP, "v1alpha1", "domains", k8s_openapi::NamespaceResourceScope);
-
-/// The ConfigMaps whose policies decide for a Domain; `None`: the policy in the box.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct PolicyNames {
-    /// Which names a record gets.
-    pub naming: Option<Arc<str>>,
-    /// What stands behind each name.
-    pub selection: Option<Arc<str>>,
-    /// The TTL of each name.
-    pub ttl: Option<Arc<str>>,
-}
 
 impl DomainObject {
     /// `policies`.
@@ -79,7 +139,13 @@ impl DomainObject {
 
     fn spec(&self) -> Result<DomainSpec, Malformed> {
         self.head.check()?;
-        self.policies()?;
+        let (on_failure, max_removed_percent) = match self.policies.get("policies")? {
+            None => (None, None),
+            Some(Object(policies)) => (
+                policies.on_failure.text("policies.onFailure")?,
+                policies.max_removed_percent.get("policies.maxRemovedPercent")?.copied(),
+            ),
+        };
         let when_empty = self.when_empty.text("whenEmpty")?;
         Ok(DomainSpec {
             domain: self.domain.text("domain")?.ok_or_else(|| malformed("domain is missing"))?,
@@ -93,6 +159,21 @@ impl DomainObject {
             unreachable_grace_seconds: self.unreachable_grace_seconds.get("unreachableGraceSeconds")?.copied(),
             min_ttl: self.min_ttl.get("minTTL")?.copied(),
             max_ttl: self.max_ttl.get("maxTTL")?.copied(),
+            policies: self.policies()?,
+            on_failure: match on_failure.as_deref() {
+                None | Some("keep") => OnFailure::Keep,
+                Some("default") => OnFailure::Default,
+                Some(other) => {
+                    return Err(malformed(format!("policies.onFailure: expected keep or default, found `{other}`")));
+                }
+            },
+            max_removed_percent: match max_removed_percent {
+                Some(percent) if !(0..=100).contains(&percent) => {
+                    return Err(malformed(format!("policies.maxRemovedPercent: expected 0 to 100, found {percent}")));
+                }
+                percent => percent,
+            },
+            allow_removal: self.head.annotation(ALLOW_REMOVAL_ANNOTATION).filter(|it| !it.is_empty()).map(Arc::from),
         })
     }
 }
@@ -114,6 +195,7 @@ impl Watched for DomainObject {
         let status = self.status.good().map(|Object(status)| DomainStatus {
             observed_generation: status.observed_generation.number(),
             conditions: observed(&status.conditions),
+            policies: status.policies.each().filter_map(ObservedPolicy::status).collect(),
         });
         Some(Domain { meta: self.head.meta(), spec: self.spec(), status: status.map(Arc::new) })
     }

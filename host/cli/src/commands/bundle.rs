@@ -1,6 +1,6 @@
 //! `mcsdns explain --bundle`: the decision about a record, written down.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -8,8 +8,7 @@ use mcsdns_core::{facts::Owner, ids::ObjectKey};
 use mcsdns_harness::{
     bundle::{Answerer, Bundle},
     judge::{self, Bounds},
-    recorder::Recorder,
-    workbench::{Candidate, Workbench},
+    recorder::Overheard,
 };
 use mcsdns_local::{
     fleet::Fleet,
@@ -17,14 +16,16 @@ use mcsdns_local::{
     world::{World, WorldOptions},
 };
 use mcsdns_policy::Aspect;
+use mcsdns_rollout::PilotOptions;
 
 use super::{
-    folder::hosts,
+    folder::{self, hosts},
     live::{self, LiveArgs},
 };
 use crate::{args::FolderArgs, exit::wrong};
 
-/// Works out the decision about a record once more and writes it down.
+/// Works out the decision about a record once more and writes it down. On a folder the policies that Domains name decide;
+/// those of a cluster are not there, so that the one in the box or that of --policy does.
 pub(crate) fn write(
     record: &ObjectKey,
     dir: Option<&Path>,
@@ -37,37 +38,29 @@ pub(crate) fn write(
         Some(dir) => (Fleet::read(dir, &Limits::default(), now), hosts(args.hosts.as_deref())?),
         None => live::fleet(cluster, args.publish.group(), now)?,
     };
-    let mut candidate = match &args.policy.policy {
-        Some(path) => Candidate::read(path).map_err(wrong)?,
-        None => Candidate::boxed(),
-    };
-    if let Some(path) = &args.policy.policy_config {
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string()).map_err(wrong)?;
-        candidate.config = Some(text);
-    }
-    let loaded = Workbench::new()?
-        .load(&candidate)
-        .map_err(|error| wrong(anyhow::anyhow!("{}: refused ({}): {error}", candidate.origin, error.reason())))?;
-
+    let policy = folder::policy(&args.policy)?;
     let settings = args.publish.settings();
+    let pilot = PilotOptions { defaults: Default::default(), settings: settings.clone(), observer: Arc::new(()) };
+    let pilot = dir.is_some().then(|| policy.pilot(pilot)).transpose().map_err(wrong)?;
     let bounds = bounds(&fleet, record, Bounds::from(&settings));
     let observed = dir.is_none().then(|| observed(&fleet, record));
-    let recorder = Recorder::with(&loaded.set);
+
+    let overheard = Overheard::new(Arc::clone(&policy.decider));
     let options = WorldOptions { now, settings, hosts: table, group: args.publish.group() };
-    let (world, _) = World::new(fleet, loaded.set.policy_ref(), &recorder, options)?;
-    let made = recorder.take().into_iter().rfind(|made| made.record() == record.to_string());
-    let Some(made) = made else {
+    let (world, _) = World::with_pilot(fleet, policy.reference.clone(), &overheard, options, pilot)?;
+    let heard = overheard.last(&record.to_string());
+    let Some((heard, set)) = heard.and_then(|heard| Some((heard.clone(), policy.decider.get(&heard.policies.id)?)))
+    else {
         let conditions = world.statuses().get(record).map(|status| status.conditions.clone()).unwrap_or_default();
         let why = conditions.first().map_or_else(String::new, |condition| format!(": {}", condition.message));
         return Err(wrong(anyhow::anyhow!("{record}: no policy is asked about it, so there is no decision{why}")));
     };
     let own = world.endpoints().find(|(key, _)| key == record).map(|(_, endpoints)| judge::lines(endpoints));
     let published = observed.as_ref().map_or_else(|| own.unwrap_or_default(), |observed| observed.published.clone());
-    let mut bundle = Bundle::of(&made, &loaded.set, bounds, &now.to_string(), published);
+    let mut bundle = Bundle::of(&heard, &set, bounds, &now.to_string(), published);
     // Another policy decided in the cluster: what it answered is not known, only what is published.
-    if let Some(title) =
-        observed.and_then(|observed| observed.policy).filter(|title| *title != *loaded.set.policy_ref().title)
-    {
+    let elsewhere = observed.and_then(|observed| observed.policy).filter(|title| *title != *heard.policies.title);
+    if let Some(title) = elsewhere {
         eprintln!(
             "the policy in the cluster is {title}: its answer is not known here, only what is published (--policy FILE)"
         );

@@ -3,9 +3,11 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
-use mcsdns_controller::{ControllerError, LOG_FILTER, Options, Parts};
+use mcsdns_controller::{ClusterPolicies, ControllerError, LOG_FILTER, Options, Parts, PolicyListener};
+use mcsdns_core::facts::PolicyNames;
+use mcsdns_rollout::PilotOptions;
 use mcsdns_runtime::{
-    Resolve,
+    Resolve, SandboxDecider,
     resolve::{HickoryResolver, ResolveLimits},
 };
 use tokio_util::sync::CancellationToken;
@@ -43,6 +45,10 @@ pub(crate) struct ControllerArgs {
     publish: PublishArgs,
     #[command(flatten)]
     policy: PolicyArgs,
+    /// ConfigMaps with the policies that decide where a Domain names none: naming=NAME,selection=NAME,ttl=NAME, each of them
+    /// optional
+    #[arg(long, value_name = "ASPECT=NAME,...", value_parser = default_policies, help_heading = "Policy")]
+    default_policies: Option<DefaultPolicies>,
     /// Threads that make decisions [default: one per core]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Policy")]
     decide_threads: Option<u16>,
@@ -122,6 +128,31 @@ fn address(text: &str) -> Result<Address, String> {
         .map_err(|_| format!("`{text}` is not an address such as 0.0.0.0:8080 or [::1]:8080, or `off`"))
 }
 
+/// ConfigMaps by aspect.
+#[derive(Clone, Debug, Default)]
+struct DefaultPolicies(PolicyNames);
+
+fn default_policies(text: &str) -> Result<DefaultPolicies, String> {
+    let mut names = PolicyNames::default();
+    for part in text.split(',') {
+        let (aspect, name) =
+            part.split_once('=').ok_or_else(|| format!("`{part}` is not ASPECT=NAME, such as naming=short-names"))?;
+        if mcsdns_core::name::check_name(name).is_err() {
+            return Err(format!("`{name}` is not a name of a ConfigMap"));
+        }
+        let slot = match aspect {
+            "naming" => &mut names.naming,
+            "selection" => &mut names.selection,
+            "ttl" => &mut names.ttl,
+            other => return Err(format!("`{other}` is no aspect; there are naming, selection and ttl")),
+        };
+        if slot.replace(name.into()).is_some() {
+            return Err(format!("{aspect} is given twice"));
+        }
+    }
+    Ok(DefaultPolicies(names))
+}
+
 fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
@@ -175,7 +206,16 @@ pub(crate) fn run(args: &ControllerArgs) -> anyhow::Result<Verdict> {
     args.log.start(LOG_FILTER)?;
     let options = args.options();
     options.check().map_err(wrong)?;
-    let policy = folder::policy(&args.policy)?;
+    let listener = PolicyListener::new();
+    let policy = folder::policy_with(&args.policy, listener.attach(SandboxDecider::new()))?;
+    let pilot = policy
+        .pilot(PilotOptions {
+            defaults: args.default_policies.clone().unwrap_or_default().0,
+            settings: options.index.clone(),
+            observer: Arc::new(listener.clone()),
+        })
+        .map_err(wrong)?;
+    let domains = Some(ClusterPolicies { pilot, listener });
     let digest = policy.policies.first().map(|policy| policy.digest().to_string()).unwrap_or_default();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), policy = &*policy.reference.title, digest, "mcsdns controller");
     let resolver = args.resolver;
@@ -184,7 +224,7 @@ pub(crate) fn run(args: &ControllerArgs) -> anyhow::Result<Verdict> {
             Some(address) => HickoryResolver::server(address)?,
             None => HickoryResolver::system()?,
         });
-        let parts = Parts { decider: policy.decider, policies: policy.reference, digest, resolver };
+        let parts = Parts { decider: policy.decider, policies: policy.reference, digest, resolver, domains };
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
         tokio::spawn(async move {

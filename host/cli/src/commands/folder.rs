@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::Path,
+    sync::Arc,
 };
 
 use anyhow::Context as _;
@@ -10,12 +11,13 @@ use jiff::Timestamp;
 use mcsdns_local::{
     fleet::Fleet,
     limits::Limits,
-    policy::{LoadedPolicy, load},
+    policy::{LoadedPolicy, load_with},
     problem::{Level, Problem},
-    render::{Rendered, render},
+    render::{Rendered, render_with},
     world::WorldOptions,
 };
-use mcsdns_runtime::HostTable;
+use mcsdns_rollout::PilotOptions;
+use mcsdns_runtime::{HostTable, SandboxDecider};
 
 use crate::{
     args::{Colour, FolderArgs, PolicyArgs},
@@ -34,6 +36,11 @@ pub(crate) fn name_server(text: &str) -> Result<SocketAddr, String> {
 
 /// Loads the policy that the flags ask for.
 pub(crate) fn policy(args: &PolicyArgs) -> anyhow::Result<LoadedPolicy> {
+    policy_with(args, SandboxDecider::new())
+}
+
+/// As [`policy`], into a decider that is set up already.
+pub(crate) fn policy_with(args: &PolicyArgs, decider: SandboxDecider) -> anyhow::Result<LoadedPolicy> {
     let config = match &args.policy_config {
         Some(path) => {
             let text = std::fs::read_to_string(path).with_context(|| path.display().to_string()).map_err(wrong)?;
@@ -41,7 +48,7 @@ pub(crate) fn policy(args: &PolicyArgs) -> anyhow::Result<LoadedPolicy> {
         }
         None => None,
     };
-    load(args.policy.as_deref(), config.as_deref()).map_err(wrong)
+    load_with(args.policy.as_deref(), config.as_deref(), decider).map_err(wrong)
 }
 
 /// Reads a file of host names.
@@ -62,7 +69,14 @@ pub(crate) fn rendered(dir: &Path, args: &FolderArgs, colour: Colour) -> anyhow:
     let fleet = Fleet::read(dir, &Limits::default(), now);
     complain(&fleet.problems, colour);
     let options = WorldOptions { now, settings: args.publish.settings(), hosts, group: args.publish.group() };
-    Ok(render(fleet, policy.reference, &*policy.decider, options)?)
+    let pilot =
+        PilotOptions { defaults: Default::default(), settings: options.settings.clone(), observer: Arc::new(()) };
+    let pilot = policy.pilot(pilot).map_err(wrong)?;
+    let known = fleet.problems.len();
+    let rendered = render_with(fleet, policy.reference, &*policy.decider, options, Some(pilot))?;
+    // Those of the manifests were told before anything was compiled.
+    complain(rendered.problems.get(known..).unwrap_or_default(), colour);
+    Ok(rendered)
 }
 
 /// Says what is wrong with manifests.

@@ -98,9 +98,16 @@ impl Index {
             })
             .collect();
         let frozen = observations.iter().all(|observation| observation.state == ClusterState::Unreachable);
-        let policies = self.domain_policies.get(&spec.domain_ref).unwrap_or(&self.default_policies).clone();
+        let policies = self.in_force(&spec.domain_ref);
         let domain_ref = Arc::clone(&spec.domain_ref);
-        let input = (!frozen).then(|| self.question(key, entry, spec, &domain, &observations, &policies.needs));
+        let question = match policies {
+            Err(held) => Err(Some(held)),
+            Ok(_) if frozen => Err(None),
+            Ok(policies) => {
+                let input = self.question(key, entry, spec, &domain, &observations, &policies.needs);
+                Ok((policies, input))
+            }
+        };
 
         let now = self.now;
         let Some(entry) = self.records.get_mut(key) else {
@@ -110,8 +117,12 @@ impl Index {
         let new_hosts = entry.hosts.clone();
         entry.memory = observations.iter().map(Observation::to_status).collect();
         entry.observations = observations;
-        match input {
-            None => {
+        match question {
+            Err(Some((reason, message))) => {
+                entry.asked = None;
+                entry.standing = Standing::Held(reason, message);
+            }
+            Err(None) => {
                 entry.asked = None;
                 entry.standing = Standing::Held(
                     if entry.observations.is_empty() { Reason::Kept } else { Reason::Frozen },
@@ -122,7 +133,7 @@ impl Index {
                     },
                 );
             }
-            Some(input) => {
+            Ok((policies, input)) => {
                 if matches!(entry.standing, Standing::Held(..)) {
                     entry.standing = Standing::Pending;
                 }
@@ -142,7 +153,7 @@ impl Index {
     }
 
     /// The specification and Domain of a record, or what stands in the way.
-    fn usable<'a>(&'a self, entry: &'a Entry) -> Result<(&'a RecordSpec, DomainView), (Reason, String)> {
+    pub(super) fn usable<'a>(&'a self, entry: &'a Entry) -> Result<(&'a RecordSpec, DomainView), (Reason, String)> {
         if let Err(malformed) = &entry.record.spec {
             return Err((Reason::Malformed, malformed.message.clone()));
         }
@@ -162,7 +173,7 @@ impl Index {
         }
     }
 
-    fn question(
+    pub(super) fn question(
         &self,
         key: &ObjectKey,
         entry: &Entry,
@@ -256,7 +267,9 @@ impl Index {
             return;
         };
         let entry_rank = entry.rank.clone();
-        let heard = entry.asked.is_none() || entry.answered.is_some();
+        // Policies that have not been read yet may want names.
+        let unread = matches!(entry.standing, Standing::Held(Reason::PolicyPending, _));
+        let heard = !unread && (entry.asked.is_none() || entry.answered.is_some());
         let decided = decided.filter(|(plan, _)| !self.must_wait(&entry_rank, plan, &base));
         let waiting = self.postponed.contains(&entry_rank);
         self.note_heard(&entry_rank, heard);
@@ -351,13 +364,11 @@ impl Index {
         let Some(view) = self.domains.get(domain).and_then(|domain| domain.view.as_ref()) else {
             return;
         };
-        let (min, max) = (view.min_ttl.unwrap_or(0), view.max_ttl.unwrap_or(u32::MAX));
+        let (min, max) = view.ttl_bounds();
         if checked.names.iter().all(|name| (min..=max).contains(&name.ttl)) {
             return;
         }
-        for name in &mut Arc::make_mut(checked).names {
-            name.ttl = name.ttl.max(min).min(max);
-        }
+        Arc::make_mut(checked).clamp(min, max);
     }
 
     /// An empty plan needs a reason, or what is published stays.
@@ -540,13 +551,18 @@ fn ask(
     let bare = Arc::new(input);
     let mut asked = Arc::clone(&bare);
     if policies.needs.state_age {
-        for (cluster, observation) in Arc::make_mut(&mut asked).clusters.iter_mut().zip(&entry.observations) {
-            let age = now.as_second().saturating_sub(observation.since.as_second()).max(0);
-            cluster.state_for_seconds = Some(u32::try_from(age).unwrap_or(u32::MAX));
-        }
+        add_ages(Arc::make_mut(&mut asked), &entry.observations, now);
     }
     entry.asked = Some(Question { hash, input: bare, policies: policies.clone() });
     out.push(Effect::Decide { record: key.clone(), hash, policies, domain, input: asked });
+}
+
+/// How long the states of the clusters have lasted.
+pub(super) fn add_ages(input: &mut DecisionInput, observations: &[Observation], now: Timestamp) {
+    for (cluster, observation) in input.clusters.iter_mut().zip(observations) {
+        let age = now.as_second().saturating_sub(observation.since.as_second()).max(0);
+        cluster.state_for_seconds = Some(u32::try_from(age).unwrap_or(u32::MAX));
+    }
 }
 
 /// Why everything was withdrawn, if that is how the record came to have nothing; the status remembers it.

@@ -32,18 +32,8 @@ impl Index {
                 }
             }
             Fact::Decided { record, hash, result } => self.learn_decision(&record, hash, result),
-            Fact::Policies(domain, policies) => match domain {
-                Some(domain) => {
-                    for record in self.by_domain.get(&domain).cloned().unwrap_or_default() {
-                        self.touch(&record, Depth::Observe);
-                    }
-                    self.domain_policies.insert(domain, policies);
-                }
-                None => {
-                    self.default_policies = policies;
-                    self.touch_all(Depth::Observe);
-                }
-            },
+            Fact::Policies(domain, policies) => self.learn_policies(domain, policies),
+            Fact::Rollout(domain, rollout) => self.learn_rollout(&domain, rollout, out),
             Fact::WriteFailed { record, message } => {
                 if let Some(entry) = self.records.get_mut(&record)
                     && entry.write_failed != message
@@ -170,6 +160,7 @@ impl Index {
 
     fn set_domain(&mut self, name: &Arc<str>, domain: Domain, out: &mut Vec<Effect>) {
         let before = self.domains.remove(name);
+        let own_policies = before.as_ref().map(|before| before.own_policies);
         let (old_view, old_problem) =
             before.as_ref().map_or((None, None), |before| (before.view.clone(), before.problem.clone()));
         let mut entry = DomainEntry::new(name, domain, before);
@@ -178,6 +169,7 @@ impl Index {
         }
         let changed = entry.view != old_view || entry.problem != old_problem;
         self.domains.insert(Arc::clone(name), entry);
+        let changed = self.note_wanted_policies(name, own_policies) || changed;
         if changed {
             for record in self.by_domain.get(name).cloned().unwrap_or_default() {
                 self.touch(&record, Depth::Observe);
@@ -188,6 +180,7 @@ impl Index {
 
     fn remove_domain(&mut self, name: &Arc<str>) {
         self.domains.remove(name);
+        self.domain_policies.remove(name);
         for record in self.by_domain.get(name).cloned().unwrap_or_default() {
             self.touch(&record, Depth::Observe);
         }

@@ -11,6 +11,7 @@ mod flow;
 mod hosts;
 mod learn;
 mod observe;
+mod policies;
 mod record;
 mod report;
 
@@ -55,6 +56,20 @@ pub struct Settings {
     /// How long a cluster that was just added may take to be read before records speak of it. Its last known state
     /// counts meanwhile, so nothing but words depends on it.
     pub starting_seconds: i64,
+    /// Whether Domains may name policies of their own.
+    pub domain_policies: DomainPolicies,
+}
+
+/// Whether Domains may name policies of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DomainPolicies {
+    /// No: the same ones decide everywhere, whatever a Domain names.
+    #[default]
+    Ignored,
+    /// Yes; [`Fact::Rollout`] tells of each Domain that names any, and nothing is decided for it before.
+    Honoured,
+    /// [`Fact::Rollout`] tells of every Domain, and nothing is decided before.
+    Everywhere,
 }
 
 impl Default for Settings {
@@ -67,6 +82,7 @@ impl Default for Settings {
             min_ttl: 1,
             max_ttl: crate::guard::MAX_TTL,
             starting_seconds: 15,
+            domain_policies: DomainPolicies::Ignored,
         }
     }
 }
@@ -94,7 +110,7 @@ pub struct Index {
     leading: bool,
     synced: Synced,
     default_policies: PolicyRef,
-    domain_policies: HashMap<Arc<str>, PolicyRef>,
+    domain_policies: HashMap<Arc<str>, policies::Told>,
     domains: BTreeMap<Arc<str>, DomainEntry>,
     clusters: BTreeMap<ClusterName, Cluster>,
     /// Locations that records remember of clusters nobody else remembers.

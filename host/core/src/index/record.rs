@@ -134,12 +134,21 @@ pub(super) struct DomainView {
     pub(super) max_ttl: Option<u32>,
 }
 
+impl DomainView {
+    /// Least and greatest TTL in seconds.
+    pub(super) fn ttl_bounds(&self) -> (u32, u32) {
+        (self.min_ttl.unwrap_or(0), self.max_ttl.unwrap_or(u32::MAX))
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct DomainEntry {
     pub(super) domain: Domain,
     /// The last usable content.
     pub(super) view: Option<DomainView>,
     pub(super) problem: Option<(Reason, String)>,
+    /// It names policies of its own, or did when its status was written.
+    pub(super) own_policies: bool,
     pub(super) status_sent: Option<Arc<crate::status::DomainStatus>>,
 }
 
@@ -152,9 +161,14 @@ impl DomainEntry {
                 Err(message) => (None, Some((Reason::DomainInvalid, format!("Domain {name}: {message}")))),
             },
         };
+        let named = match &domain.spec {
+            Ok(spec) => !spec.policies.is_empty(),
+            Err(_) => before.as_ref().is_some_and(|before| before.own_policies),
+        };
+        let own_policies = named || domain.status.as_ref().is_some_and(|status| !status.policies.is_empty());
         let (old_view, status_sent) = before.map_or((None, None), |before| (before.view, before.status_sent));
         // A Domain that was usable and is edited into nonsense keeps working as before.
-        Self { view: view.or(old_view), domain, problem, status_sent }
+        Self { view: view.or(old_view), domain, problem, own_policies, status_sent }
     }
 }
 

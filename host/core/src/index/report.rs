@@ -8,6 +8,7 @@ use super::{
     Index,
     flow::NOTHING_PUBLISHED,
     observe::Observation,
+    policies::activations,
     record::{Entry, Standing, Verdict, object_key},
 };
 use crate::{
@@ -39,7 +40,8 @@ impl Index {
         // A write that is on its way will be observed in a moment; one status then says it all.
         let in_flight = !in_order && entry.sent.is_some() && entry.write_failed.is_none();
         let unsettled = entry.record.status.is_some() && self.is_unsettled();
-        let hold = entry.asked.is_some() || entry.waiting || unsettled || in_flight;
+        let unread = matches!(entry.standing, Standing::Held(Reason::PolicyPending, _));
+        let hold = entry.asked.is_some() || entry.waiting || unsettled || in_flight || unread;
 
         let leading = self.leading;
         let Some(entry) = self.records.get_mut(key) else {
@@ -72,7 +74,7 @@ impl Index {
     }
 
     /// Some cluster was added a moment ago and is still being read: nothing is said about it yet.
-    fn is_unsettled(&self) -> bool {
+    pub(super) fn is_unsettled(&self) -> bool {
         self.clusters.values().any(|cluster| cluster.starting(self.now, self.settings.starting_seconds))
     }
 
@@ -151,6 +153,9 @@ impl Index {
             )),
             Some((_, Verdict::Answer(_))) | None => {}
         }
+        if let Standing::Held(reason @ (Reason::PolicyUnavailable | Reason::PolicyPending), why) = &entry.standing {
+            problems.push((*reason, format!("{why}; what is published stays")));
+        }
         problems.extend(entry.plan.withheld.iter().map(|w: &Withheld| (reason_of(w), w.message.to_string())));
         problems.extend(entry.plan.tight.iter().map(|refusal| (refusal.reason, refusal.message.to_string())));
         for observation in &entry.observations {
@@ -200,8 +205,13 @@ impl Index {
     }
 
     pub(super) fn report_domain(&mut self, name: &Arc<str>, out: &mut Vec<Effect>) {
-        let leading = self.leading && self.host_synced();
+        // One status says all, so it waits for what is to be said about policies.
+        let leading = self.leading && self.host_synced() && !self.awaits_policies(name);
         let now = self.now;
+        let Some(entry) = self.domains.get(name) else {
+            return;
+        };
+        let (policies_ready, policies) = self.policies_of(name, entry);
         let Some(entry) = self.domains.get_mut(name) else {
             return;
         };
@@ -223,7 +233,12 @@ impl Index {
         let known = observed.map(|observed| observed.conditions.clone()).unwrap_or_default();
         let status = Arc::new(DomainStatus {
             observed_generation: generation,
-            conditions: vec![settle(condition, &known, generation, now)],
+            conditions: [Some(condition), policies_ready]
+                .into_iter()
+                .flatten()
+                .map(|condition| settle(condition, &known, generation, now))
+                .collect(),
+            policies,
         });
         if !leading || observed == Some(&status) || entry.status_sent.as_ref() == Some(&status) {
             return;
@@ -231,6 +246,8 @@ impl Index {
         entry.status_sent = Some(Arc::clone(&status));
         let about = About::Domain(Arc::clone(name), Arc::clone(&entry.domain.meta.uid));
         notices(&about, &known, &status.conditions, out);
+        let active = entry.domain.status.as_ref().map(|status| status.policies.as_slice()).unwrap_or_default();
+        activations(&about, active, &status.policies, out);
         out.push(Effect::DomainStatus { domain: Arc::clone(name), status });
     }
 

@@ -13,9 +13,11 @@
 //! time, and neither does a process that is started anew.
 
 mod format;
+mod packed;
 mod run;
 
 pub use self::{
     format::{CaseFile, Expected, Grace, StepFile, lines},
-    run::{CaseError, Mode, Outcome, discover, run},
+    packed::PackedCases,
+    run::{CaseError, Mode, Outcome, discover, run, run_with},
 };

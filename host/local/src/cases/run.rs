@@ -9,13 +9,14 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use mcsdns_core::{decision::PolicyRef, index::Settings, name::TxtAffix, status::RecordStatus};
+use mcsdns_rollout::Pilot;
 use mcsdns_runtime::{Decider, HostTable, HostTableError};
 use serde::de::DeserializeOwned;
 
 use super::format::{CaseFile, Expected, Grace, StepFile, lines};
 use crate::{
-    fleet::Fleet,
     limits::Limits,
+    problem::Problem,
     read::{Layered, read_text},
     world::{World, WorldError, WorldOptions},
 };
@@ -155,6 +156,20 @@ pub fn run<D: Decider + ?Sized>(
     decider: &D,
     mode: Mode,
 ) -> Result<Outcome, CaseError> {
+    run_with(dir, policies, decider, None, mode)
+}
+
+/// As [`run`], and honours the policies that the Domains of the case name; `pilot` puts them into force at `decider`.
+///
+/// # Errors
+/// When the case itself is not as it should be.
+pub fn run_with<D: Decider + ?Sized>(
+    dir: &Path,
+    policies: &PolicyRef,
+    decider: &D,
+    pilot: Option<&Pilot>,
+    mode: Mode,
+) -> Result<Outcome, CaseError> {
     let case: CaseFile = optional(&dir.join("case.yaml"))?.unwrap_or_default();
     let mut outcome = Outcome {
         name: dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
@@ -162,10 +177,11 @@ pub fn run<D: Decider + ?Sized>(
         failures: Vec::new(),
         updated: Vec::new(),
     };
-    let mut walk = Walk { dir, case: &case, policies, decider, mode, restarts: false, outcome: &mut outcome };
+    let mut walk = Walk { dir, case: &case, policies, decider, pilot, mode, restarts: false, outcome: &mut outcome };
     walk.run()?;
     if outcome.passed() {
-        Walk { dir, case: &case, policies, decider, mode: Mode::Check, restarts: true, outcome: &mut outcome }.run()?;
+        Walk { dir, case: &case, policies, decider, pilot, mode: Mode::Check, restarts: true, outcome: &mut outcome }
+            .run()?;
     }
     Ok(outcome)
 }
@@ -176,6 +192,7 @@ struct Walk<'a, D: ?Sized> {
     case: &'a CaseFile,
     policies: &'a PolicyRef,
     decider: &'a D,
+    pilot: Option<&'a Pilot>,
     mode: Mode,
     /// Whether every step ends with a restart.
     restarts: bool,
@@ -191,8 +208,10 @@ impl<D: Decider + ?Sized> Walk<'_, D> {
         let hosts = hosts(&self.dir.join("hosts"))?.unwrap_or_default();
         let fleet = files.fleet(self.dir, &limits, now);
         let options = WorldOptions { now, settings, hosts, group: Default::default() };
-        let (world, _) = World::new(fleet, self.policies.clone(), self.decider, options)
-            .map_err(|error| CaseError::World { step: "beginning".to_owned(), error })?;
+        let fail = |error| CaseError::World { step: "beginning".to_owned(), error };
+        let pilot = self.pilot.map(Pilot::anew).transpose();
+        let pilot = pilot.map_err(|error| fail(WorldError::Policies(error.to_string())))?;
+        let (world, _) = World::with_pilot(fleet, self.policies.clone(), self.decider, options, pilot).map_err(fail)?;
         let (mut world, mut expected) = self.compare(self.dir, "beginning", world, None)?;
 
         let steps = self.dir.join("steps");
@@ -236,7 +255,9 @@ impl<D: Decider + ?Sized> Walk<'_, D> {
         let title = if self.restarts { format!("{step}, with a restart after every step") } else { step.to_owned() };
         let file = step_dir.join("expected.yaml");
         let asked: Expected = optional(&file)?.or(before).unwrap_or_default();
-        let actual = actual(&world, &words(world.fleet()), &asked);
+        let mut problems = words(&world.fleet().problems);
+        problems.extend(words(&world.policy_problems()));
+        let actual = actual(&world, &problems, &asked);
         let mut expected = asked;
         if actual != expected {
             match self.mode {
@@ -315,13 +336,12 @@ fn write(path: &Path, expected: &Expected) -> Result<(), CaseError> {
 }
 
 /// What a case may say about problems: everything but where on this machine the case stands.
-fn words(fleet: &Fleet) -> Vec<String> {
-    fleet
-        .problems
+fn words(problems: &[Problem]) -> Vec<String> {
+    problems
         .iter()
         .map(|problem| {
             let file = problem.path.file_name().unwrap_or_default();
-            let problem = crate::problem::Problem { path: file.into(), ..problem.clone() };
+            let problem = Problem { path: file.into(), ..problem.clone() };
             problem.to_string()
         })
         .collect()

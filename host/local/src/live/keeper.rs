@@ -13,7 +13,8 @@ use mcsdns_core::{
     ids::{ClusterName, ObjectKey},
     status::{DomainStatus, MemberStatus, RecordStatus},
 };
-use mcsdns_runtime::FactSender;
+use mcsdns_rollout::{News, Pilot};
+use mcsdns_runtime::{FactSender, RuntimeHandle};
 
 use super::{
     LocalEvent, Report,
@@ -44,6 +45,9 @@ pub(crate) struct Keeper {
     pub(crate) facts: FactSender,
     pub(crate) report: Report,
     pub(crate) dns: Option<Current>,
+    /// Looks after the policies that Domains name, and where it finds the records to try them on.
+    pilot: (Pilot, RuntimeHandle),
+    news: Vec<News>,
     known: Known,
     /// The facts of the folder as told last, statuses included.
     fleet: Fleet,
@@ -72,8 +76,11 @@ impl Keeper {
         facts: FactSender,
         report: Report,
         dns: Option<Current>,
+        pilot: (Pilot, RuntimeHandle),
     ) -> Self {
         Self {
+            pilot,
+            news: Vec::new(),
             files,
             store,
             limits: Limits::default(),
@@ -100,8 +107,10 @@ impl Keeper {
         fleet.problems.extend(problems);
         self.complain(&fleet.problems);
         let facts = fleet.facts();
+        self.news.extend(fleet.policy_news(None));
         self.fleet = fleet;
         self.send(facts);
+        self.steer();
         self.publish();
         if look.again.is_some() {
             self.queue.look();
@@ -113,7 +122,8 @@ impl Keeper {
         let mut again = Instant::now() + POLL;
         let mut last_look = Instant::now();
         loop {
-            let due = self.failed.values().map(|(_, due)| *due).min();
+            let steer = self.steer();
+            let due = self.failed.values().map(|(_, due)| *due).chain(steer).min();
             let Work { mut writes, notices, look, stop } = self.queue.take(due.map_or(again, |due| due.min(again)));
             for notice in notices {
                 self.notice(notice);
@@ -162,6 +172,7 @@ impl Keeper {
             let fleet = self.gather();
             self.complain(&fleet.problems);
             let facts = fleet.changes(&self.fleet);
+            self.news.extend(fleet.policy_news(Some(&self.fleet)));
             let gone: Vec<ObjectKey> =
                 self.fleet.records.keys().filter(|key| !fleet.records.contains_key(*key)).cloned().collect();
             self.fleet = fleet;
@@ -287,6 +298,7 @@ impl Keeper {
                 self.known.domains.insert(Arc::clone(domain), Arc::clone(status));
                 self.fleet.domains.get_mut(domain).map(|known| {
                     known.status = Some(Arc::clone(status));
+                    self.news.push(News::Domains(Change::Apply(Arc::clone(domain), known.clone())));
                     Fact::Domain(Change::Apply(Arc::clone(domain), known.clone()))
                 })
             }
@@ -324,6 +336,20 @@ impl Keeper {
             (self.report)(LocalEvent::Solved(solved.clone()));
         }
         self.problems = now;
+    }
+
+    /// Loads and tries policies if there is reason to; when to come back without one. This may take a moment.
+    fn steer(&mut self) -> Option<Instant> {
+        let now = Timestamp::now();
+        let (pilot, index) = &mut self.pilot;
+        if !self.news.is_empty() || pilot.wake().is_some_and(|at| at <= now) {
+            let news = std::mem::take(&mut self.news);
+            let rehearse = |domain: &str, needs: &_| index.with_index(|index| index.rehearsal(domain, needs));
+            let facts = pilot.hear(news, now, rehearse);
+            self.send(facts);
+        }
+        let left = self.pilot.0.wake()?.duration_since(Timestamp::now());
+        Some(Instant::now() + Duration::try_from(left).unwrap_or(Duration::ZERO).max(PAUSE))
     }
 
     fn send(&self, facts: Vec<Fact>) {

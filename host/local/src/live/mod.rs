@@ -17,6 +17,7 @@ use std::{
 
 use mcsdns_api::endpoint::EndpointGroup;
 use mcsdns_core::{effect::About, ids::ObjectKey, index::Index, index::Settings};
+use mcsdns_rollout::PilotOptions;
 use mcsdns_runtime::{Clock, Resolve, Runtime, RuntimeHandle, RuntimeOptions, SystemClock, channel};
 use notify::{RecursiveMode, Watcher};
 use tokio_util::sync::CancellationToken;
@@ -31,7 +32,7 @@ use self::{
 use crate::{
     dns::{DnsServer, DnsServerError},
     limits::Limits,
-    policy::LoadedPolicy,
+    policy::{LoadedPolicy, PolicyError},
     problem::Problem,
 };
 
@@ -131,6 +132,9 @@ pub enum LocalError {
         /// Why.
         error: io::Error,
     },
+    /// The policies cannot be used.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// Threads cannot be started.
     #[error("threads cannot be started: {0}")]
     Threads(io::Error),
@@ -139,10 +143,11 @@ pub enum LocalError {
 impl LocalError {
     /// Stable, CamelCase.
     #[must_use]
-    pub const fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> &'static str {
         match self {
             Self::Store(error) => error.reason(),
             Self::Dns(error) => error.reason(),
+            Self::Policy(error) => error.reason(),
             Self::Folder { .. } => "Unreadable",
             Self::Threads(_) => "ThreadsRefused",
         }
@@ -178,6 +183,12 @@ impl Local {
         };
         let queue = Arc::new(Queue::default());
         let (facts_tx, facts) = channel();
+        let pilot = policy.pilot(PilotOptions {
+            defaults: Default::default(),
+            settings: settings.clone(),
+            observer: Arc::new(()),
+        })?;
+        let settings = Settings { domain_policies: pilot.domain_policies(), ..settings };
         let index = Index::new(settings, policy.reference, SystemClock.now());
         let runtime = Runtime::new(index, QueueSink(Arc::clone(&queue)), policy.decider, RuntimeOptions::new(resolver));
         let keeper = Keeper::new(
@@ -187,6 +198,7 @@ impl Local {
             facts_tx,
             Arc::clone(&report),
             dns.as_ref().map(DnsServer::current),
+            (pilot, runtime.handle()),
         );
         Ok(Self { handle: runtime.handle(), runtime, keeper, queue, facts, dns, dir, out, report })
     }
@@ -215,6 +227,8 @@ impl Local {
         let ready = Arc::clone(&report);
         let thread = std::thread::Builder::new()
             .name("keeper".to_owned())
+            // It also tries policies, which have a stack of their own on top.
+            .stack_size(4 << 20)
             .spawn(move || {
                 keeper.begin();
                 ready(LocalEvent::Ready { out, dns: address });

@@ -196,7 +196,6 @@ fn salvage((kind, namespace, name): &(String, String, String), place: &Place, wh
         (Place::Host, "Domain") => Some(Told::Domain(
             name.as_str().into(),
             Domain { meta: Default::default(), spec: Err(malformed), status: None },
-            Default::default(),
         )),
         (Place::Host, "MemberCluster") => Some(Told::Member(
             ClusterName::new(name.as_str()),

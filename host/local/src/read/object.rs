@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use mcsdns_api::{
     GROUP,
-    convert::{LocalObject, PolicyMap, PolicyNames, Watched, local_object},
+    convert::{LocalObject, PolicyMap, Watched, local_object},
     endpoint::EndpointGroup,
     metadata::LABEL_POLICY,
     schema,
@@ -28,8 +28,8 @@ use crate::{
 pub enum Told {
     /// A ServiceDNSRecord.
     Record(ObjectKey, Record),
-    /// A Domain, and the policies it names.
-    Domain(Arc<str>, Domain, PolicyNames),
+    /// A Domain.
+    Domain(Arc<str>, Domain),
     /// A MemberCluster.
     Member(ClusterName, Member),
     /// A DNSEndpoint.
@@ -53,7 +53,7 @@ impl Told {
         let bare = |name: &Arc<str>| ObjectKey::new("", Arc::clone(name));
         match self {
             Self::Record(key, _) => ("ServiceDNSRecord", key.clone()),
-            Self::Domain(name, ..) => ("Domain", bare(name)),
+            Self::Domain(name, _) => ("Domain", bare(name)),
             Self::Member(name, _) => ("MemberCluster", bare(&name.0)),
             Self::Published(key, ..) => ("DNSEndpoint", key.clone()),
             Self::Policy(name, _) => ("ConfigMap", bare(name)),
@@ -243,9 +243,7 @@ fn read_object(context: &Context<'_>, value: &Value, prefix: &str) -> (Found, Ve
 fn tell(object: &LocalObject) -> Option<Told> {
     Some(match object {
         LocalObject::Record(object) => Told::Record(object.key(), object.fact()?),
-        LocalObject::Domain(object) => {
-            Told::Domain(object.key(), object.fact()?, object.policies().unwrap_or_default())
-        }
+        LocalObject::Domain(object) => Told::Domain(object.key(), object.fact()?),
         LocalObject::Member(object) => Told::Member(object.key(), object.fact()?),
         LocalObject::DnsEndpoint(group, object) => Told::Published(object.key(), *group, object.fact()?),
         LocalObject::Service(object) => Told::Service(object.key(), object.fact()?),
@@ -274,7 +272,7 @@ fn tell_malformed(object: &LocalObject, problem: &Malformed) -> Option<Told> {
 fn malformed_in(told: &Told) -> Option<&Malformed> {
     match told {
         Told::Record(_, record) => record.spec.as_ref().err(),
-        Told::Domain(_, domain, _) => domain.spec.as_ref().err(),
+        Told::Domain(_, domain) => domain.spec.as_ref().err(),
         Told::Member(_, member) => member.malformed.as_ref(),
         Told::Service(_, service) => service.as_ref().err(),
         Told::Slice(_, slice) => slice.as_ref().err(),

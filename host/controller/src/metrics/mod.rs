@@ -1,5 +1,7 @@
 //! What is counted. Labels come from enums and constants only, never from text of users or servers.
 
+mod policies;
+
 use std::time::Duration;
 
 use mcsdns_core::{
@@ -13,6 +15,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+pub(crate) use self::policies::PolicyMetrics;
 use crate::{tally::Tally, trouble::Kind};
 
 /// Whose API server.
@@ -117,6 +120,8 @@ pub(crate) struct Metrics {
     withheld: Family<ReasonLabels, Gauge>,
     lookups: Family<ResultLabels, Counter>,
     lookup_time: Histogram,
+    /// Those of policies.
+    pub(crate) policies: PolicyMetrics,
 }
 
 impl Metrics {
@@ -167,6 +172,7 @@ impl Metrics {
         let lookup_time = requests();
         let help = "Time that the lookup of a host name takes";
         registry.register_with_unit("lookup_duration", help, Unit::Seconds, lookup_time.clone());
+        let policies = PolicyMetrics::new(&mut registry);
         let build = [
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
             ("policy", policy.to_owned()),
@@ -194,6 +200,7 @@ impl Metrics {
             withheld,
             lookups,
             lookup_time,
+            policies,
         }
     }
 
@@ -257,10 +264,11 @@ impl Metrics {
 }
 
 impl Observer for Metrics {
-    fn decided(&self, _policies: &PolicyRef, took: Duration, failure: Option<&PolicyFailure>) {
+    fn decided(&self, policies: &PolicyRef, took: Duration, failure: Option<&PolicyFailure>) {
         let result = failure.map_or("ok", |failure| failure.reason);
         self.decisions.get_or_create(&ResultLabels { result }).inc();
         self.decision_time.observe(took.as_secs_f64());
+        self.policies.decided(policies, took, failure);
     }
 
     fn waited(&self, wait: Duration) {
