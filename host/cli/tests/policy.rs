@@ -109,6 +109,13 @@ fn project() -> &'static Path {
         fs::create_dir_all(&path).unwrap();
         let status = Command::new("cp").arg("-r").arg(new.join("my-policy/.")).arg(&path).status().unwrap();
         assert!(status.success());
+        // One that answers with the first cluster, without seeing names, and so goes by the order it is told.
+        let code = fs::read_to_string(path.join("src/lib.rs")).unwrap();
+        let first = code.replace("Decision::clusters(staying)", "Decision::clusters(staying.into_iter().take(1))");
+        assert!(first != code, "{code}");
+        fs::write(path.join("src/lib.rs"), first).unwrap();
+        out(&["policy", "build", shown(&path), "--out", shown(&path.join("first.wasm"))], 0);
+        fs::write(path.join("src/lib.rs"), code).unwrap();
         let built = json(&["policy", "build", shown(&path), "-o", "json"], 0);
         assert_eq!((&built["name"], &built["version"]), (&"my-policy".into(), &"0.1.0".into()));
         assert!(built["sizes"]["gzip"].as_u64() < built["sizes"]["raw"].as_u64(), "{built}");
@@ -290,6 +297,22 @@ fn configurations_by_list_by_case_and_by_flag() {
 
 #[test]
 fn a_policy_that_goes_by_the_order_of_clusters_is_found_out() {
+    let folder = Folder::new();
+    let first = project().join("first.wasm");
+    let args = ["policy", "test", folder.shown(), "--policy", shown(&first), "--only", "both-families"];
+    let report = out(&args, 1);
+    for part in [
+        "0 of 1 scenarios passed",
+        "order: with the clusters in reverse something else would be published",
+        "-web-frontend.example.com 300 A 10.0.0.0",
+        "+web-frontend.example.com 300 A 10.0.0.7",
+    ] {
+        assert!(report.contains(part), "{part}: {report}");
+    }
+}
+
+#[test]
+fn what_every_policy_must_get_right() {
     let folder = Folder::new();
     for (deed, scenario, check) in [
         ("panic-without-clusters", "no-clusters", "answers (Trap): selection"),

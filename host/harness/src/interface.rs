@@ -76,8 +76,11 @@ impl Page<'_> {
 
     fn world(&mut self, world: &World) {
         let list = |items: &wit_parser::IndexMap<WorldKey, WorldItem>| {
-            let names: Vec<String> =
-                items.iter().filter_map(|(key, item)| self.interface_name(key, item)).map(linked).collect();
+            let names: Vec<String> = items
+                .iter()
+                .filter_map(|(key, item)| self.interface_name(key, item))
+                .map(|name| format!("[{name}](#{name})"))
+                .collect();
             names.join(", ")
         };
         let row = format!("| `{}` | {} | {} |", world.name, list(&world.imports), list(&world.exports));
@@ -206,10 +209,6 @@ impl Page<'_> {
             other => other.as_str().to_owned(),
         }
     }
-}
-
-fn linked(name: String) -> String {
-    format!("[{name}](#{name})")
 }
 
 /// Whether a type only stands for one of another interface (`use types.{...}`).

@@ -225,7 +225,7 @@ proptest! {
             for digit in 0..=chunk.len() {
                 write!(base64, "{}", DIGITS[(bits >> (18 - 6 * digit)) as usize & 63] as char).unwrap();
             }
-            base64.push_str(&"="[..1].repeat(3 - chunk.len()));
+            base64.push_str(&"=".repeat(3 - chunk.len()));
         }
         let object = serde_json::json!({
             "kind": "ConfigMap",
@@ -234,7 +234,7 @@ proptest! {
             "binaryData": {&key: base64},
         });
         let map = from_value::<ConfigMapObject>(&object).unwrap().fact().unwrap();
-        prop_assert_eq!(map.malformed.is_none(), true, "{:?}", map.malformed);
+        prop_assert!(map.malformed.is_none(), "{:?}", map.malformed);
         let _ = Package::read(&map, &Budget::ceiling());
     }
 }
@@ -264,6 +264,11 @@ proptest! {
     fn any_bytes_are_no_policy(bytes in vec(any::<u8>(), 0..256)) {
         prop_assert!(WORKBENCH.load(&Candidate::new("bytes", "here", bytes)).is_err());
     }
+}
+
+proptest! {
+    // Each configuration is a component of its own, and compiled.
+    #![proptest_config(ProptestConfig { cases: few().cases.min(12), ..few() })]
 
     #[test]
     fn any_configuration_is_taken_or_refused(text in any::<String>()) {
