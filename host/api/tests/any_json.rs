@@ -19,8 +19,8 @@ use mcsdns_core::{
     ids::{ClusterName, ObjectKey},
     plan::RecordType,
     status::{
-        ClusterDns, Condition, ConditionStatus, DomainStatus, MemberStatus, PublishedSummary, RecordStatus,
-        ResolvedHost, Withheld,
+        ActivePolicy, CandidatePolicy, ClusterDns, Condition, ConditionStatus, DomainStatus, MemberStatus,
+        PolicyStatus, PublishedSummary, RecordStatus, ResolvedHost, Withheld,
     },
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};

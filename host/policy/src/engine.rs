@@ -31,8 +31,8 @@ const IDLE_TICKS: u32 = 200;
 /// Core instances of one component. A policy in Rust has three, one in JavaScript some fifty: what it does not get of a
 /// system is a module of stubs each.
 pub(crate) const CORE_INSTANCES: u32 = 64;
-/// Memories of one component.
-pub(crate) const MEMORIES: u32 = 2;
+/// Memories of one component. A policy in Rust has one, one in JavaScript three.
+pub(crate) const MEMORIES: u32 = 4;
 /// Tables of one component.
 pub(crate) const TABLES: u32 = 8;
 

@@ -187,9 +187,9 @@ fn needs_may_be_up_to_the_configuration() {
 
 #[test]
 fn parts_beyond_the_host_s_means() {
-    let many = "(memory 1)".repeat(3);
+    let many = "(memory 1)".repeat(5);
     let error = refused(&component(&format!("(component (core module {many}))")));
-    assert_eq!(error.to_string(), "the component has 3 memories, the limit is 2");
+    assert_eq!(error.to_string(), "the component has 5 memories, the limit is 4");
     let many = "(core instance (instantiate $m))".repeat(80);
     let error = refused(&component(&format!("(component (core module $m) {many})")));
     assert_eq!(error.to_string(), "the component has 80 core instances, the limit is 64");

@@ -277,7 +277,7 @@ async fn a_policy_takes_over_is_refused_rolled_back_and_deleted() {
     world.published("test", "third", &short("third", 180)).await.unwrap();
 
     // Rolled back to the box: the same guard, the same way through it.
-    policies(&world, json!({})).await;
+    world.domain("galactic", "example.com", json!({})).await.unwrap();
     ready(&world, "False/ApprovalNeeded").await;
     world.says(&client, "test", "nginx", &short("nginx", 180)).await.unwrap();
     let rollout = status(&world, "naming").await["candidate"]["rollout"].as_str().unwrap().to_owned();

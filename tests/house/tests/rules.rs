@@ -125,3 +125,29 @@ fn no_file_is_too_long_to_read() {
         assert!(lines <= 700, "{} has {lines} lines; split it", path.display());
     }
 }
+
+#[test]
+fn every_policy_is_ready_to_be_used() {
+    let plugins = root().join("plugins");
+    let list = fs::read_to_string(plugins.join("README.md")).unwrap();
+    let mut found = 0;
+    for entry in fs::read_dir(&plugins).unwrap() {
+        let folder = entry.unwrap().path();
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+        let is_rust = manifest.contains("cdylib") && manifest.contains("mcsdns-policy-sdk");
+        if !is_rust && !folder.join("policy.c").is_file() && !folder.join("policy.js").is_file() {
+            continue;
+        }
+        found += 1;
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        let readme = fs::read_to_string(folder.join("README.md")).unwrap_or_default();
+        assert!(readme.starts_with(&format!("# {name}\n")), "plugins/{name} needs a README.md with its name");
+        assert!(readme.contains("kind: ConfigMap"), "plugins/{name}/README.md shows no ConfigMap");
+        assert!(list.contains(&format!("[{name}]({name})")), "plugins/README.md does not list {name}");
+        let cases = fs::read_dir(folder.join("cases")).map_or(0, |cases| {
+            cases.filter(|case| case.as_ref().unwrap().path().join("expected.yaml").is_file()).count()
+        });
+        assert!(cases > 0, "plugins/{name} has no cases");
+    }
+    assert!(found >= 8, "only {found} policies were found");
+}
