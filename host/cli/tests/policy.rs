@@ -214,12 +214,12 @@ fn what_does_not_compile_is_told() {
         fs::write(path, content).unwrap();
     };
     let shown_folder = shown(&folder);
-    let manifest = "[package]\nname = \"broken\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+    let manifest = "[workspace]\n[package]\nname = \"broken\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
     file("Cargo.toml", manifest);
     file("src/lib.rs", "fn oops( {}\n");
     let error = err(&["policy", "build", shown_folder], 2);
     assert!(error.contains("cdylib") && error.contains("policy new"), "{error}");
-    file("Cargo.toml", &format!("{manifest}[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n"));
+    file("Cargo.toml", &format!("{manifest}[lib]\ncrate-type = [\"cdylib\"]\n"));
     let error = err(&["policy", "build", shown_folder], 2);
     assert!(error.contains("src/lib.rs:1") && !error.contains("Compiling"), "{error}");
     let error = err(&["policy", "build", shown(&folder.join("src"))], 2);
@@ -346,14 +346,14 @@ fn what_would_be_refused_is_told_before_a_controller_does() {
         inspection["refused"]["reason"].as_str().unwrap().to_owned()
     };
     assert_eq!(told(&[&component, "--config", &config]), "ConfigRefused");
+    let words = out(&["policy", "inspect", &component, "--config", &config], 1);
+    assert!(words.contains("A controller would refuse it (ConfigRefused)"), "{words}");
     assert_eq!(told(&[&component, "--config", &folder.file("c.yaml", "a: 1")]), "ConfigInvalid");
     assert_eq!(told(&[&component, "--config", &misbehaving(&folder, "loop-in-configure")[1]]), "OutOfFuel");
     assert_eq!(told(&[&folder.file("garbage.wasm", "nothing of the kind")]), "NotAComponent");
     assert_eq!(told(&[&folder.file("cut.wasm", &MISBEHAVING[..MISBEHAVING.len() / 2])]), "NotAComponent");
     assert_eq!(told(&[&folder.file("module.wasm", b"\0asm\x01\0\0\0")]), "NotAComponent");
-    assert_eq!(told(&[EXE]), "Precompiled");
-    let words = out(&["policy", "inspect", &component, "--config", &config], 1);
-    assert!(words.contains("A controller would refuse it (ConfigRefused)"), "{words}");
+    assert_eq!(told(&[&folder.file("program.wasm", &fs::read(EXE).unwrap()[..4096])]), "NotAComponent");
     // What a policy lacks comes from the box.
     let words = out(&["policy", "inspect", &folder.file("ttl.wasm", TTL_ONLY)], 1);
     assert!(words.contains("exports") && words.contains("mcsdns:policy/ttl@0.1.0"), "{words}");
@@ -365,6 +365,7 @@ fn what_would_be_refused_is_told_before_a_controller_does() {
         "kind: ConfigMap\nmetadata: {name: a, labels: {multiclusterdns.federation.k8s.io/policy: 'true'}}\n",
     );
     assert!(err(&["policy", "inspect", &manifest], 2).contains("there is no component"));
+    let [_, config] = misbehaving(&folder, "refuse-in-configure");
     let error = err(&["policy", "pack", &component, "--name", "x", "--config", &config], 2);
     assert!(error.contains("refused (ConfigRefused)"), "{error}");
     let error = err(&["policy", "pack", shown(&self::component()), "--name", "Not_A_Name"], 2);
@@ -435,7 +436,7 @@ fn figures_beside_the_policy_in_the_box() {
         assert!(sizes[0]["medianMicros"].as_u64().unwrap() > 0, "{row}");
     }
     let table = out(&["policy", "bench", "box", "--sizes", "3", "--time", "1ms"], 0);
-    assert_eq!(table.lines().filter(|line| line.starts_with("default ")).count(), 1, "{table}");
+    assert_eq!(table.lines().filter(|line| line.starts_with("default 0.1.0  ")).count(), 1, "{table}");
 }
 
 #[test]
