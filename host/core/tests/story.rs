@@ -402,6 +402,10 @@ fn explain_tells_what_stands_behind_a_name() {
         "cluster c2: Service test/nginx has no ready endpoints (EndpointSlices labelled kubernetes.io/service-name=nginx)"
     );
     assert_eq!(told.names.len(), 5);
-    assert_eq!(told.advice.len(), 1);
+    assert_eq!(told.advice.len(), 2, "what is wrong, and where to look: {:?}", told.advice);
+    assert_eq!(
+        told.advice[1],
+        "in cluster c2, see why no pod is ready: kubectl get endpointslices -n test -l kubernetes.io/service-name=nginx"
+    );
     assert!(told.names.iter().any(|name| name.place == "zone eu1 of eu" && name.answer.starts_with("CNAME")));
 }
