@@ -29,6 +29,7 @@ lint: setup ## Formatting, clippy, docs, crates alone, licences
 
 .PHONY: bench
 bench: setup ## Benchmarks; figures go to docs/performance.md by hand
+	plugins/build.sh
 	cargo bench --locked -p mcsdns-bench
 
 .PHONY: build

@@ -395,6 +395,29 @@ fn a_difference_goes_name_by_name() {
 }
 
 #[test]
+fn a_difference_begins_with_the_policies_that_domains_name() {
+    let (folder, component) = (Folder::new(), component());
+    let copied = Command::new("cp").arg("-r").arg(case("services-one-without")).arg(folder.path()).status().unwrap();
+    assert!(copied.success());
+    let dir = folder.path().join("services-one-without");
+    let domain = dir.join("host/domain.yaml");
+    let with = fs::read_to_string(&domain).unwrap() + "policies: {naming: mine, selection: mine, ttl: mine}\n";
+    fs::write(&domain, with).unwrap();
+    let map = out(&["policy", "pack", shown(&component), "--name", "mine"], 0);
+    fs::write(dir.join("host/mine.yaml"), map).unwrap();
+    let diff = |args: &[&str], code| out(&[&["policy", "diff", "-f", shown(&dir)], args].concat(), code);
+    let same = diff(&["--new", shown(&component)], 0);
+    assert!(same.contains("the policies of the Domains -> my-policy"), "{same}");
+    assert!(same.contains("0 names added, 0 removed, 0 changed, 3 unchanged, in 1 records"), "{same}");
+    let back = diff(&["--new", "box", "--domain", "galactic"], 1);
+    assert!(back.contains("5 names added, 3 removed"), "{back}");
+    let from_the_box = diff(&["--old", "box", "--new", shown(&component)], 1);
+    assert!(from_the_box.contains("3 names added, 5 removed"), "{from_the_box}");
+    let error = err(&["policy", "diff", "-f", shown(&dir), "--new", "box", "--domain", "prod"], 2);
+    assert!(error.contains("there is no Domain prod"), "{error}");
+}
+
+#[test]
 fn a_decision_can_be_made_again() {
     let dir = Folder::new();
     let file = dir.path().join("bundle.json");

@@ -6,6 +6,7 @@ use std::{
 };
 
 use mcsdns_core::{
+    facts::{self, Owner, Record},
     ids::ObjectKey,
     plan::Endpoint,
     status::{ConditionStatus, RecordStatus},
@@ -129,33 +130,58 @@ fn by_name(published: &Published) -> ByName<'_> {
     names
 }
 
-/// What would change if `new` took the place of `old` on this fleet: `old` publishes, then the process is started anew with
-/// `new` and finds what is there, as a controller would.
+/// The fleet with what `policies` publish for it.
 ///
 /// # Errors
 /// When the world does not come to rest.
-pub fn what_if(
-    fleet: Fleet,
-    old: &Arc<PolicySet>,
-    new: &Arc<PolicySet>,
-    options: WorldOptions,
-) -> Result<Difference, WorldError> {
+pub fn published_by(fleet: Fleet, policies: &Arc<PolicySet>, options: WorldOptions) -> Result<Fleet, WorldError> {
     let recorder = Recorder::default();
-    let (old, new) = (recorder.put(old), recorder.put(new));
-    let (world, _) = World::new(fleet, old, &recorder, options)?;
-    let before = published(&world);
-    let statuses = world.statuses().clone();
-    let _ = recorder.take();
-    let (world, _) = world.restart(new)?;
-    let mut difference = between(&before, &published(&world));
+    Ok(World::new(fleet, recorder.put(policies), &recorder, options)?.0.into_fleet())
+}
+
+/// What would change if `new` decided: a process is started with it and finds what the fleet says is published, as a
+/// controller would.
+///
+/// # Errors
+/// When the world does not come to rest.
+pub fn what_if(fleet: Fleet, new: &Arc<PolicySet>, options: WorldOptions) -> Result<Difference, WorldError> {
+    let recorder = Recorder::default();
+    let before = published(&fleet);
+    let statuses: BTreeMap<ObjectKey, Arc<RecordStatus>> =
+        fleet.records.iter().filter_map(|(key, record)| Some((key.clone(), record.status.clone()?))).collect();
+    let (world, _) = World::new(fleet, recorder.put(new), &recorder, options)?;
+    let after = world.endpoints().map(|(record, endpoints)| (record, endpoints.into())).collect();
+    let mut difference = between(&before, &after);
     difference.records = world.fleet().records.len();
     difference.troubles = troubles(&statuses, world.statuses());
     recorder.take().iter().filter_map(|made| made.result.as_ref().ok()).for_each(|it| difference.spending.add(it));
     Ok(difference)
 }
 
-fn published(world: &World<'_, Recorder>) -> Published {
-    world.endpoints().map(|(record, endpoints)| (record, endpoints.into())).collect()
+/// Looks at the records of these Domains only; what is published for others is left out, too.
+pub fn keep_domains(fleet: &mut Fleet, domains: &[String]) {
+    let wanted = |record: &Record| match &record.spec {
+        Ok(spec) => domains.iter().any(|domain| *domain == *spec.domain_ref),
+        Err(_) => false,
+    };
+    fleet.records.retain(|_, record| wanted(record));
+    let records = &fleet.records;
+    fleet.published.retain(|key, published| record_of(key, &published.owner).is_none_or(|it| records.contains_key(&it)));
+}
+
+fn published(fleet: &Fleet) -> Published {
+    let ours = |(key, published): (&ObjectKey, &facts::Published)| {
+        Some((record_of(key, &published.owner)?, Arc::clone(&published.endpoints)))
+    };
+    fleet.published.iter().filter_map(ours).collect()
+}
+
+/// The record that a DNSEndpoint belongs to; `None` when it is not ours.
+fn record_of(object: &ObjectKey, owner: &Owner) -> Option<ObjectKey> {
+    match owner {
+        Owner::Record { name, .. } => Some(ObjectKey::new(Arc::clone(&object.namespace), Arc::clone(name))),
+        Owner::Adoptable | Owner::Foreign(_) => None,
+    }
 }
 
 /// Conditions and withheld names that are new.

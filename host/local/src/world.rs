@@ -253,6 +253,14 @@ impl<'d, D: Decider + ?Sized> World<'d, D> {
         self.restart_with(fleet, now, policies)
     }
 
+    /// Ends the process; the fleet with the DNSEndpoints and statuses that it left.
+    #[must_use]
+    pub fn into_fleet(self) -> Fleet {
+        let mut fleet = self.fleet.clone();
+        self.remember(&mut fleet);
+        fleet
+    }
+
     /// What changed about the DNSEndpoints among the manifests happened to the objects themselves.
     fn take_given(&mut self, fleet: &Fleet) {
         for key in self.given.keys().filter(|key| !fleet.published.contains_key(*key)) {

@@ -27,7 +27,12 @@ use tempfile::TempDir;
 static POLICY: LazyLock<LoadedPolicy> = LazyLock::new(|| policy::load(None, None).unwrap());
 
 fn pilot(defaults: PolicyNames) -> Pilot {
-    let options = PilotOptions { defaults, settings: Settings::default(), observer: std::sync::Arc::new(()) };
+    let options = PilotOptions {
+        namespace: "federation-system".into(),
+        defaults,
+        settings: Settings::default(),
+        observer: std::sync::Arc::new(()),
+    };
     POLICY.pilot(options).unwrap()
 }
 

@@ -34,9 +34,6 @@ pub struct Budget {
     pub component_bytes: u32,
     /// Size of the configuration.
     pub config_bytes: u32,
-    /// Time for compiling the component, in milliseconds. A component that takes longer is refused afterwards, so that
-    /// it does not hold up every start.
-    pub compile_millis: u32,
     /// Time for `configure`, in milliseconds.
     pub configure_millis: u32,
     /// Instructions, roughly, for `configure`.
@@ -57,7 +54,6 @@ impl Default for Budget {
             log_bytes: 8 << 10,
             component_bytes: 8 << 20,
             config_bytes: 1 << 20,
-            compile_millis: 30_000,
             configure_millis: 5_000,
             configure_fuel: 2_000_000_000,
         }
@@ -80,7 +76,6 @@ impl Budget {
             log_bytes: 1 << 20,
             component_bytes: 32 << 20,
             config_bytes: 8 << 20,
-            compile_millis: 120_000,
             configure_millis: 60_000,
             configure_fuel: 100_000_000_000,
         }
@@ -102,7 +97,6 @@ impl Budget {
             ("logBytes", self.log_bytes.into(), ceiling.log_bytes.into()),
             ("componentBytes", self.component_bytes.into(), ceiling.component_bytes.into()),
             ("configBytes", self.config_bytes.into(), ceiling.config_bytes.into()),
-            ("compileMillis", self.compile_millis.into(), ceiling.compile_millis.into()),
             ("configureMillis", self.configure_millis.into(), ceiling.configure_millis.into()),
             ("configureFuel", self.configure_fuel, ceiling.configure_fuel),
         ];
@@ -116,7 +110,7 @@ impl Budget {
 pub struct EngineLimits {
     /// No policy gets a budget beyond this.
     pub ceiling: Budget,
-    /// Instances alive at the same time; a decision that needs one more waits.
+    /// Instances alive at the same time, at least three; a decision that needs one more waits.
     pub instances: u32,
     /// Stack of a call, in bytes. Must be well below the stack of any thread that decides (Rust gives threads 2 MiB).
     pub stack_bytes: u32,

@@ -36,6 +36,9 @@ pub(crate) const MEMORIES: u32 = 4;
 /// Tables of one component.
 pub(crate) const TABLES: u32 = 8;
 
+/// One decision may need an instance for each question at once, and would wait for itself with fewer.
+const LEAST_INSTANCES: u32 = 3;
+
 /// Frames of a crash that are kept.
 const FRAMES: usize = 8;
 
@@ -71,6 +74,7 @@ impl Engine {
     ///
     /// When the system refuses what the sandbox needs; its address space, as a rule.
     pub fn new(limits: EngineLimits) -> Result<Self, EngineError> {
+        let limits = EngineLimits { instances: limits.instances.max(LEAST_INSTANCES), ..limits };
         // Reserving 4 GiB of addresses per memory lets the processor check every access for free. Where addresses are
         // rationed (`ulimit -v`), the policies check for themselves and take some 15 % longer.
         let wasm = wasmtime::Engine::new(&config(&limits, Addresses::Plenty))
@@ -78,7 +82,7 @@ impl Engine {
             .map_err(|error| EngineError::Settings(format!("{error:#}")))?;
         let mut linker = Linker::new(&wasm);
         versions::link_all(&mut linker).map_err(|error| EngineError::Settings(format!("{error:#}")))?;
-        let permits = Arc::new(Permits::new(limits.instances.max(1)));
+        let permits = Arc::new(Permits::new(limits.instances));
         start_clock(&wasm, Arc::clone(&permits))?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -144,7 +148,7 @@ fn config(limits: &EngineLimits, addresses: Addresses) -> Config {
     let table = usize::try_from(limits.ceiling.table_elements).unwrap_or(usize::MAX);
     let keep = usize::try_from(limits.keep_resident_bytes).unwrap_or(usize::MAX);
     // One more than there are permits, for finding out why an answer could not be read.
-    let instances = limits.instances.max(1).saturating_add(1);
+    let instances = limits.instances.saturating_add(1);
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(CORE_INSTANCES))
         .total_memories(instances.saturating_mul(MEMORIES))

@@ -144,14 +144,6 @@ pub enum LoadError {
     /// The compiler refused it.
     #[error("the component does not compile: {0}")]
     Compile(String),
-    /// Took too long to compile.
-    #[error("compiling took {millis} ms, the limit is {limit} ms")]
-    CompileTooSlow {
-        /// Time taken.
-        millis: u64,
-        /// The limit.
-        limit: u64,
-    },
     /// It could not be started, asked to describe itself, or configured.
     #[error("{step}: {error}")]
     Run {
@@ -209,7 +201,6 @@ impl LoadError {
             Self::WrongType { .. } => "WrongType",
             Self::TooManyResources { .. } => "TooManyResources",
             Self::Compile(_) => "CompileFailed",
-            Self::CompileTooSlow { .. } => "CompileTooSlow",
             Self::Run { error, .. } => error.reason(),
             Self::BadDescription { .. } => "BadDescription",
             Self::AspectMissing { .. } => "AspectMissing",

@@ -92,14 +92,10 @@ impl Engine {
                 (compiled, configured, Description { needs: needs.needs, fqdns: needs.fqdns, ..description })
             }
         };
-        let compile_micros = base.compile_micros;
-        let limit = u64::from(budget.compile_millis);
-        if compile_micros / 1000 > limit {
-            return Err(LoadError::CompileTooSlow { millis: compile_micros / 1000, limit });
-        }
         Ok(Arc::new(Policy {
             engine: self.clone(),
             anatomy: base.anatomy,
+            compile_micros: base.compile_micros,
             compiled,
             name: Arc::from(request.name),
             digest,
@@ -108,7 +104,6 @@ impl Engine {
             description,
             budget,
             load_micros: u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX),
-            compile_micros,
             log,
         }))
     }

@@ -156,6 +156,7 @@ pub enum Step<P> {
 #[derive(Clone, Debug)]
 pub struct DomainRollout<P> {
     pub(crate) name: Arc<str>,
+    pub(crate) namespace: Arc<str>,
     pub(crate) wanted: Wanted,
     /// What the status says; `None`: there is no status yet.
     pub(crate) remembered: Option<Vec<PolicyStatus>>,
@@ -174,9 +175,10 @@ pub struct DomainRollout<P> {
 impl<P: Version> DomainRollout<P> {
     /// A Domain that was just heard of.
     #[must_use]
-    pub fn new(name: Arc<str>, wanted: Wanted, status: Option<&DomainStatus>) -> Self {
+    pub fn new(name: Arc<str>, namespace: Arc<str>, wanted: Wanted, status: Option<&DomainStatus>) -> Self {
         Self {
             name,
+            namespace,
             wanted,
             remembered: status.map(|status| status.policies.clone()),
             active: None,

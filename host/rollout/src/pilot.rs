@@ -85,6 +85,8 @@ impl PilotObserver for () {}
 /// How a pilot is set up.
 #[derive(Clone)]
 pub struct PilotOptions {
+    /// Where the Domains are, for commands in messages: the namespace of the controller.
+    pub namespace: Arc<str>,
     /// ConfigMaps that decide where a Domain names none.
     pub defaults: PolicyNames,
     /// What answers are held to.
@@ -120,7 +122,7 @@ impl Pilot {
         let in_the_box = shelf.in_the_box().clone();
         let default = decider.put(set(&in_the_box)?);
         Ok(Self {
-            rollouts: Rollouts::new(in_the_box, options.defaults.clone()),
+            rollouts: Rollouts::new(in_the_box, options.defaults.clone(), Arc::clone(&options.namespace)),
             shelf,
             decider,
             options,

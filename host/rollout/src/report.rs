@@ -139,12 +139,13 @@ impl<P: Version> DomainRollout<P> {
             reason: Reason::ApprovalNeeded,
             verdict: Reason::ApprovalNeeded.as_str().into(),
             message: format!(
-                "{} ({examples}{}); that is {} %, more than the {} % of policies.maxRemovedPercent. To allow it: kubectl annotate domain {} {ALLOW_REMOVAL_ANNOTATION}={rollout} --overwrite -n NAMESPACE",
+                "{} ({examples}{}); that is {} %, more than the {} % of policies.maxRemovedPercent. To allow it: kubectl annotate domain {} {ALLOW_REMOVAL_ANNOTATION}={rollout} --overwrite -n {}",
                 result.summary(),
                 if result.removed > result.examples.len() { ", ..." } else { "" },
                 result.removed_percent(),
                 self.wanted.max_removed_percent,
                 self.name,
+                self.namespace,
             ),
         }
     }

@@ -34,6 +34,8 @@ pub enum Action<P> {
 #[derive(Clone, Debug)]
 pub struct Rollouts<P> {
     in_the_box: PerAspect<P>,
+    /// Where the Domains are.
+    namespace: Arc<str>,
     /// Decide where a Domain names nothing.
     defaults: PolicyNames,
     maps: BTreeMap<Arc<str>, Result<P, Refusal>>,
@@ -47,11 +49,13 @@ pub struct Rollouts<P> {
 }
 
 impl<P: Version> Rollouts<P> {
-    /// Nothing is known yet. Where a Domain names no ConfigMap, `defaults` do, and then the policy in the box.
+    /// Nothing is known yet. Where a Domain names no ConfigMap, `defaults` do, and then the policy in the box. `namespace` is
+    /// where the Domains are.
     #[must_use]
-    pub const fn new(in_the_box: PerAspect<P>, defaults: PolicyNames) -> Self {
+    pub const fn new(in_the_box: PerAspect<P>, defaults: PolicyNames, namespace: Arc<str>) -> Self {
         Self {
             in_the_box,
+            namespace,
             defaults,
             maps: BTreeMap::new(),
             synced: false,
@@ -101,7 +105,8 @@ impl<P: Version> Rollouts<P> {
             // What cannot be read leaves what was wanted.
             (Some(known), Err(_)) => known.change(known.wanted.clone(), status),
             (None, wanted) => {
-                let rollout = DomainRollout::new(Arc::clone(name), wanted.unwrap_or_default(), status);
+                let namespace = Arc::clone(&self.namespace);
+                let rollout = DomainRollout::new(Arc::clone(name), namespace, wanted.unwrap_or_default(), status);
                 self.domains.insert(Arc::clone(name), rollout);
             }
         }

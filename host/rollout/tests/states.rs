@@ -90,7 +90,7 @@ impl Process {
         let in_the_box = [(); 3].map(|()| Fake::new("box"));
         let domain = Domain { meta: Default::default(), spec: Ok(spec), status: status.map(Arc::new) };
         let mut process = Self {
-            rollouts: Rollouts::new(in_the_box, defaults),
+            rollouts: Rollouts::new(in_the_box, defaults, "federation-system".into()),
             domain,
             results,
             said: None,
@@ -238,7 +238,7 @@ fn a_policy_is_tried_and_takes_over_and_is_recognised_after_a_restart() {
 #[test]
 fn nothing_is_said_before_the_config_maps_are_known() {
     let in_the_box = [(); 3].map(|()| Fake::new("box"));
-    let mut rollouts = Rollouts::new(in_the_box, PolicyNames::default());
+    let mut rollouts = Rollouts::new(in_the_box, PolicyNames::default(), "federation-system".into());
     let domain = Domain { meta: Default::default(), spec: Ok(spec(Some("short"))), status: None };
     rollouts.domain(&NAME.into(), &domain);
     assert!(rollouts.step(NAME, at(0)).is_empty());
@@ -361,7 +361,7 @@ fn a_restart_beside_a_refused_version_holds_what_is_published() {
     process.map("short", Err("Precompiled"));
     let status = process.write();
     let in_the_box = [(); 3].map(|()| Fake::new("box"));
-    let mut rollouts: Rollouts<Fake> = Rollouts::new(in_the_box, PolicyNames::default());
+    let mut rollouts: Rollouts<Fake> = Rollouts::new(in_the_box, PolicyNames::default(), "federation-system".into());
     let domain = Domain { meta: Default::default(), spec: Ok(spec(Some("short"))), status: Some(Arc::new(status)) };
     rollouts.domain(&NAME.into(), &domain);
     let refusal =

@@ -27,6 +27,7 @@ use mcsdns_core::{
     ids::{ClusterName, ObjectKey},
     index::{Index, Settings},
 };
+use mcsdns_policy::{Engine, EngineLimits, LoadRequest, PolicySet, default_policy_bytes};
 
 const RECORDS: usize = 10_000;
 const CLUSTERS: usize = 20;
@@ -219,7 +220,25 @@ fn main() {
         begin.elapsed(),
         world.decisions - decisions
     );
+    rehearse(&world.index);
     println!("memory          {:>7} MiB resident at the end", resident_mebibytes().unwrap_or_default());
+}
+
+/// Every record decided by the policy in the box, in the sandbox, without anything coming of it: what a rollout does
+/// before a policy takes over, on one thread.
+fn rehearse(index: &Index) {
+    let engine = Engine::new(EngineLimits::default()).unwrap();
+    let policy = engine.load(&LoadRequest::new("default", default_policy_bytes())).unwrap();
+    let policies = PolicySet::all(&policy).unwrap();
+    let begin = Instant::now();
+    let rehearsal = index.rehearsal("galactic", &policies.policy_ref().needs).unwrap();
+    let under_the_lock = begin.elapsed();
+    let rehearsed = rehearsal.run(|input| Ok(policies.decide(input).unwrap().output));
+    assert_eq!((rehearsed.records, rehearsed.removed), (RECORDS, 0), "{}", rehearsed.summary());
+    println!(
+        "dry decisions   {:>10.2?}  for {RECORDS} records, {under_the_lock:.2?} of it under the lock of the Index",
+        begin.elapsed()
+    );
 }
 
 fn print_times(what: &str, times: &mut [Duration]) {

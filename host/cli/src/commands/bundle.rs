@@ -16,10 +16,9 @@ use mcsdns_local::{
     world::{World, WorldOptions},
 };
 use mcsdns_policy::Aspect;
-use mcsdns_rollout::PilotOptions;
 
 use super::{
-    folder::{self, hosts},
+    folder::{self, hosts, pilot_options},
     live::{self, LiveArgs},
 };
 use crate::{args::FolderArgs, exit::wrong};
@@ -40,8 +39,7 @@ pub(crate) fn write(
     };
     let policy = folder::policy(&args.policy)?;
     let settings = args.publish.settings();
-    let pilot = PilotOptions { defaults: Default::default(), settings: settings.clone(), observer: Arc::new(()) };
-    let pilot = dir.is_some().then(|| policy.pilot(pilot)).transpose().map_err(wrong)?;
+    let pilot = dir.is_some().then(|| policy.pilot(pilot_options(&settings))).transpose().map_err(wrong)?;
     let bounds = bounds(&fleet, record, Bounds::from(&settings));
     let observed = dir.is_none().then(|| observed(&fleet, record));
 

@@ -210,6 +210,7 @@ pub(crate) fn run(args: &ControllerArgs) -> anyhow::Result<Verdict> {
     let policy = folder::policy_with(&args.policy, listener.attach(SandboxDecider::new()))?;
     let pilot = policy
         .pilot(PilotOptions {
+            namespace: args.namespace.as_str().into(),
             defaults: args.default_policies.clone().unwrap_or_default().0,
             settings: options.index.clone(),
             observer: Arc::new(listener.clone()),

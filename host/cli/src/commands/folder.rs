@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use jiff::Timestamp;
+use mcsdns_core::index::Settings;
 use mcsdns_local::{
     fleet::Fleet,
     limits::Limits,
@@ -56,6 +57,16 @@ pub(crate) fn hosts(path: Option<&Path>) -> anyhow::Result<HostTable> {
     text.parse().with_context(|| path.display().to_string()).map_err(wrong)
 }
 
+/// For the policies of a folder, whose Domains are where a controller would look for them unless told otherwise.
+pub(crate) fn pilot_options(settings: &Settings) -> PilotOptions {
+    PilotOptions {
+        namespace: mcsdns_controller::options::NAMESPACE.into(),
+        defaults: Default::default(),
+        settings: settings.clone(),
+        observer: Arc::new(()),
+    }
+}
+
 /// Renders a folder, and says what is wrong with its manifests on standard error.
 pub(crate) fn rendered(dir: &Path, args: &FolderArgs, colour: Colour) -> anyhow::Result<Rendered> {
     if !dir.is_dir() {
@@ -67,9 +78,7 @@ pub(crate) fn rendered(dir: &Path, args: &FolderArgs, colour: Colour) -> anyhow:
     let fleet = Fleet::read(dir, &Limits::default(), now);
     complain(&fleet.problems, colour);
     let options = WorldOptions { now, settings: args.publish.settings(), hosts, group: args.publish.group() };
-    let pilot =
-        PilotOptions { defaults: Default::default(), settings: options.settings.clone(), observer: Arc::new(()) };
-    let pilot = policy.pilot(pilot).map_err(wrong)?;
+    let pilot = policy.pilot(pilot_options(&options.settings)).map_err(wrong)?;
     let known = fleet.problems.len();
     let rendered = render_with(fleet, policy.reference, &*policy.decider, options, Some(pilot))?;
     // Those of the manifests were told before anything was compiled.

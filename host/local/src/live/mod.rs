@@ -184,6 +184,7 @@ impl Local {
         let queue = Arc::new(Queue::default());
         let (facts_tx, facts) = channel();
         let pilot = policy.pilot(PilotOptions {
+            namespace: namespace.as_str().into(),
             defaults: Default::default(),
             settings: settings.clone(),
             observer: Arc::new(()),

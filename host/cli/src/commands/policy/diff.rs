@@ -1,21 +1,25 @@
 //! `mcsdns policy diff`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::Timestamp;
 use mcsdns_harness::{
-    difference::{Difference, Kind, what_if},
+    difference::{Difference, Kind, keep_domains, published_by, what_if},
     workbench::Workbench,
 };
-use mcsdns_local::{fleet::Fleet, limits::Limits, world::WorldOptions};
+use mcsdns_local::{
+    fleet::Fleet,
+    limits::Limits,
+    world::{World, WorldOptions},
+};
 use mcsdns_runtime::HostTable;
 
 use super::{bytes, candidate, config, grouped, load, micros};
 use crate::{
     args::{Colour, Output, PublishArgs},
     commands::{
-        folder::{any_errors, complain, hosts},
+        folder::{any_errors, complain, hosts, pilot_options},
         live::{self, LiveArgs},
     },
     exit::{Verdict, wrong},
@@ -30,11 +34,12 @@ pub(crate) struct DiffArgs {
     /// A folder of manifests: DIR/host/*.yaml and DIR/clusters/NAME/*.yaml [default: a cluster]
     #[arg(short = 'f', long = "folder", value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// The policy that decides now: a component, a ConfigMap manifest with one, or `box` for the policy in the box
-    #[arg(long, value_name = "FILE", default_value = "box", help_heading = "Policies")]
-    old: PathBuf,
-    /// Its configuration, YAML or JSON
+    /// The policy to compare with: a component, a ConfigMap manifest with one, or `box` for the policy in the box
+    /// [default: what is published in the cluster; in a folder, what its Domains lead to]
     #[arg(long, value_name = "FILE", help_heading = "Policies")]
+    old: Option<PathBuf>,
+    /// Its configuration, YAML or JSON
+    #[arg(long, value_name = "FILE", requires = "old", help_heading = "Policies")]
     old_config: Option<PathBuf>,
     /// The policy that would decide
     #[arg(long, value_name = "FILE", help_heading = "Policies")]
@@ -42,6 +47,9 @@ pub(crate) struct DiffArgs {
     /// Its configuration, YAML or JSON
     #[arg(long, value_name = "FILE", help_heading = "Policies")]
     new_config: Option<PathBuf>,
+    /// Only the records of these Domains
+    #[arg(long = "domain", value_name = "NAME,...", value_delimiter = ',', help_heading = "Policies")]
+    domains: Vec<String>,
     /// Answers for host names of load balancers, in the manner of hosts(5): ADDRESS NAME ... (with -f)
     #[arg(long, value_name = "FILE")]
     hosts: Option<PathBuf>,
@@ -60,22 +68,42 @@ pub(crate) struct DiffArgs {
 /// Compares.
 pub(super) fn run(args: &DiffArgs, out: &mut Out, colour: Colour) -> anyhow::Result<Verdict> {
     let workbench = Workbench::new()?;
-    let read = |path: &PathBuf, own: &Option<PathBuf>| {
+    let read = |path: &Path, own: &Option<PathBuf>| {
         let mut candidate = candidate(path)?;
         if let Some(config) = config(own.as_deref())? {
             candidate.config = Some(config);
         }
         load(&workbench, &candidate)
     };
-    let (old, new) = (read(&args.old, &args.old_config)?, read(&args.new, &args.new_config)?);
+    let old = args.old.as_deref().map(|path| read(path, &args.old_config)).transpose()?;
+    let new = read(&args.new, &args.new_config)?;
     let now = args.now.unwrap_or_else(Timestamp::now);
-    let (fleet, table, readable) = fleet(args, now, colour)?;
+    let (mut fleet, table, readable) = fleet(args, now, colour)?;
+    if let Some(unknown) = args.domains.iter().find(|name| !fleet.domains.contains_key(name.as_str())) {
+        return Err(wrong(anyhow::anyhow!("there is no Domain {unknown}")));
+    }
+    if !args.domains.is_empty() {
+        keep_domains(&mut fleet, &args.domains);
+    }
     let options = WorldOptions { now, settings: args.publish.settings(), hosts: table, group: args.publish.group() };
-    let difference = what_if(fleet, &old.set, &new.set, options)?;
+    let (fleet, before) = match &old {
+        Some(old) => (published_by(fleet, &old.set, options.clone())?, old.policy.title()),
+        None if args.dir.is_some() => (as_domains_say(fleet, options.clone())?, "the policies of the Domains".to_owned()),
+        None => (fleet, "what is published".to_owned()),
+    };
+    let difference = what_if(fleet, &new.set, options)?;
     if !out.data(args.output, &difference)? {
-        print(&difference, &old.policy.title(), &new.policy.title(), out)?;
+        print(&difference, &before, &new.policy.title(), out)?;
     }
     Ok(Verdict::good_if(readable && difference.is_empty()))
+}
+
+/// What `render` would print: the ConfigMaps that Domains name, and the policy in the box.
+fn as_domains_say(fleet: Fleet, options: WorldOptions) -> anyhow::Result<Fleet> {
+    let policy = mcsdns_local::policy::load(None, None).map_err(wrong)?;
+    let pilot = policy.pilot(pilot_options(&options.settings)).map_err(wrong)?;
+    let (world, _) = World::with_pilot(fleet, policy.reference.clone(), &*policy.decider, options, Some(pilot))?;
+    Ok(world.into_fleet())
 }
 
 fn fleet(args: &DiffArgs, now: Timestamp, colour: Colour) -> anyhow::Result<(Fleet, HostTable, bool)> {
