@@ -15,7 +15,7 @@ demo: setup ## Walk through the guide on real API servers, ExternalDNS and BIND
 
 .PHONY: test
 test: setup ## Run every test there is
-	cargo test --locked --workspace
+	cargo test --locked --workspace --no-fail-fast
 	cargo build --locked --workspace --bins
 	plugins/test.sh
 

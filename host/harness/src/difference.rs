@@ -166,7 +166,9 @@ pub fn keep_domains(fleet: &mut Fleet, domains: &[String]) {
     };
     fleet.records.retain(|_, record| wanted(record));
     let records = &fleet.records;
-    fleet.published.retain(|key, published| record_of(key, &published.owner).is_none_or(|it| records.contains_key(&it)));
+    fleet
+        .published
+        .retain(|key, published| record_of(key, &published.owner).is_none_or(|it| records.contains_key(&it)));
 }
 
 fn published(fleet: &Fleet) -> Published {

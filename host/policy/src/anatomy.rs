@@ -131,11 +131,15 @@ mod tests {
 
     #[test]
     fn too_many_parts_are_refused() {
-        let memories = "(memory 1)".repeat(3);
+        let memories = "(memory 1)".repeat(usize::try_from(MEMORIES).unwrap() + 1);
         let bytes = wat::parse_str(format!("(component (core module {memories}))")).unwrap();
         assert_eq!(
             Anatomy::of(&bytes),
-            Err(LoadError::TooManyResources { what: "memories", found: 3, limit: u64::from(MEMORIES) })
+            Err(LoadError::TooManyResources {
+                what: "memories",
+                found: u64::from(MEMORIES) + 1,
+                limit: u64::from(MEMORIES)
+            })
         );
     }
 }

@@ -99,7 +99,9 @@ fn row(name: &str, language: &str, bytes: &[u8], config: Option<&str>) {
 }
 
 fn main() {
-    println!("Load in a fresh sandbox (with configuration and snapshot), of which the component's compilation; one decision");
+    println!(
+        "Load in a fresh sandbox (with configuration and snapshot), of which the component's compilation; one decision"
+    );
     println!("about 10, 100 and 1000 clusters; and naming / selection / ttl of one about 100");
     println!(
         "{:<15} {:<18} {:>11} {:>10} {:>10} {:>9} {:>9} {:>9}",

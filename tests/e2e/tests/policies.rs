@@ -192,7 +192,9 @@ async fn a_policy_takes_over_is_refused_rolled_back_and_deleted() {
     world.host_apply(&deed("short", "behave")).await.unwrap();
     policies(&world, json!({"naming": "short"})).await;
     let message = ready(&world, "False/ApprovalNeeded").await;
-    for words in ["1 names added, 3 removed", "100 %", "30 %", "kubectl annotate domain galactic", "-n federation-system"] {
+    for words in
+        ["1 names added, 3 removed", "100 %", "30 %", "kubectl annotate domain galactic", "-n federation-system"]
+    {
         assert!(message.contains(words), "{words}: {message}");
     }
     world.says(&client, "test", "nginx", &boxed("nginx", 180)).await.unwrap();

@@ -88,7 +88,9 @@ pub(super) fn run(args: &DiffArgs, out: &mut Out, colour: Colour) -> anyhow::Res
     let options = WorldOptions { now, settings: args.publish.settings(), hosts: table, group: args.publish.group() };
     let (fleet, before) = match &old {
         Some(old) => (published_by(fleet, &old.set, options.clone())?, old.policy.title()),
-        None if args.dir.is_some() => (as_domains_say(fleet, options.clone())?, "the policies of the Domains".to_owned()),
+        None if args.dir.is_some() => {
+            (as_domains_say(fleet, options.clone())?, "the policies of the Domains".to_owned())
+        }
         None => (fleet, "what is published".to_owned()),
     };
     let difference = what_if(fleet, &new.set, options)?;
