@@ -97,6 +97,7 @@ mod tests {
         sync::{
             Arc,
             atomic::{AtomicU32, Ordering},
+            mpsc,
         },
         thread,
     };
@@ -139,19 +140,24 @@ mod tests {
     #[test]
     fn work_wakes_the_clock_and_the_end_stops_it() {
         let permits = Arc::new(Permits::new(1));
+        let (woken, hears) = mpsc::channel();
+        let (idle, may_sleep) = mpsc::channel();
         let clock = {
             let permits = Arc::clone(&permits);
-            thread::spawn(move || (permits.sleep_until_work(), permits.sleep_until_work()))
+            thread::spawn(move || {
+                woken.send(permits.sleep_until_work()).unwrap();
+                may_sleep.recv().unwrap();
+                permits.sleep_until_work()
+            })
         };
         while !permits.lock().clock_sleeps {
             thread::yield_now();
         }
         let permit = permits.acquire(1);
-        while permits.lock().clock_sleeps {
-            thread::yield_now();
-        }
-        permits.close();
+        assert!(hears.recv().unwrap());
         drop(permit);
-        assert!(!clock.join().unwrap().1);
+        idle.send(()).unwrap();
+        permits.close();
+        assert!(!clock.join().unwrap());
     }
 }

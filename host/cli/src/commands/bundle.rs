@@ -40,7 +40,7 @@ pub(crate) fn write(
     let policy = folder::policy(&args.policy)?;
     let settings = args.publish.settings();
     let pilot = dir.is_some().then(|| policy.pilot(pilot_options(&settings))).transpose().map_err(wrong)?;
-    let bounds = bounds(&fleet, record, Bounds::from(&settings));
+    let bounds = bounds(&fleet, record, &Bounds::from(&settings));
     let observed = dir.is_none().then(|| observed(&fleet, record));
 
     let overheard = Overheard::new(Arc::clone(&policy.decider));
@@ -95,7 +95,7 @@ fn observed(fleet: &Fleet, record: &ObjectKey) -> Observed {
 }
 
 /// The bounds of TTLs that the Domain of a record adds.
-fn bounds(fleet: &Fleet, record: &ObjectKey, bounds: Bounds) -> Bounds {
+fn bounds(fleet: &Fleet, record: &ObjectKey, bounds: &Bounds) -> Bounds {
     let spec = fleet.records.get(record).and_then(|record| record.spec.as_ref().ok());
     let domain = spec.and_then(|spec| fleet.domains.get(&spec.domain_ref)).and_then(|domain| domain.spec.as_ref().ok());
     let seconds = |ttl: Option<i64>| ttl.and_then(|ttl| u32::try_from(ttl).ok());
@@ -106,6 +106,6 @@ fn bounds(fleet: &Fleet, record: &ObjectKey, bounds: Bounds) -> Bounds {
         max_ttl: domain
             .and_then(|domain| seconds(domain.max_ttl))
             .map_or(bounds.max_ttl, |ttl| ttl.min(bounds.max_ttl)),
-        ..bounds
+        ..bounds.clone()
     }
 }

@@ -157,7 +157,7 @@ pub(crate) fn read_value(context: &Context<'_>, value: &Value, prefix: &str, con
                 locate(&context.document, prefix, context.limits).unwrap_or(context.document.line)
             };
             let source = Source::new(context.path, context.many.then_some(context.document.number), line);
-            content.objects.push(Object { source, told });
+            content.objects.push(Object { source, told: *told });
         }
         Found::Nothing => {}
         Found::Unknown => content.incomplete = true,
@@ -178,7 +178,7 @@ fn typed(list: &Value, item: &Value, kind: &str) -> Option<Value> {
 }
 
 enum Found {
-    Told(Told),
+    Told(Box<Told>),
     /// Not ours.
     Nothing,
     /// Ours, but not even known which.
@@ -236,7 +236,7 @@ fn read_object(context: &Context<'_>, value: &Value, prefix: &str) -> (Found, Ve
     if let Some(problem) = told.as_ref().and_then(malformed_in) {
         problems.push(malformed(&problem.message));
     }
-    (told.map_or(Found::Nothing, Found::Told), problems)
+    (told.map_or(Found::Nothing, |told| Found::Told(Box::new(told))), problems)
 }
 
 /// What is told about an object; `None` when it concerns nobody, such as an EndpointSlice of no Service.

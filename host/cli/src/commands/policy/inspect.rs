@@ -156,7 +156,8 @@ fn needs(needs: &Needs, fqdns: bool) -> String {
         (needs.state_age, "ages of states"),
     ]
     .into_iter()
-    .filter_map(|(needed, word)| needed.then(|| word.to_owned()))
+    .filter(|(needed, _)| *needed)
+    .map(|(_, word)| word.to_owned())
     .collect();
     if !needs.cluster_labels.is_empty() {
         words.push(format!("labels of clusters ({})", needs.cluster_labels.join(", ")));
