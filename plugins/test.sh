@@ -20,7 +20,13 @@ for component in target/policies/*.wasm; do
     name=$(basename "$component" .wasm)
     [ -d "$name/cases" ] || continue
     echo "== $name"
-    "$mcsdns" policy test "$name/cases" --policy "$component" || failed="$failed $name"
+    policy=$component
+    if [ "$name" = few-targets-js ]; then
+        # As its README says: an interpreter needs more than the usual fuel for a thousand clusters.
+        policy=target/policies/$name.yaml
+        "$mcsdns" policy pack "$component" --name "$name" --budget fuel=100000000 --out "$policy"
+    fi
+    "$mcsdns" policy test "$name/cases" --policy "$policy" || failed="$failed $name"
 done
 if [ -n "$failed" ]; then
     echo "failed:$failed" >&2

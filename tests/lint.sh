@@ -30,8 +30,8 @@ step "the same for the policies and their SDK, which are a workspace of their ow
 
 if cargo deny --version >/dev/null 2>&1; then
     step "licences, bans and sources of dependencies"
-    cargo deny --locked check bans licenses sources
-    cargo deny --locked --manifest-path plugins/Cargo.toml check --config deny.toml bans licenses sources
+    cargo deny --locked check --hide-inclusion-graph bans licenses sources
+    cargo deny --locked --manifest-path plugins/Cargo.toml check --hide-inclusion-graph bans licenses sources
     if cargo deny fetch db >/dev/null 2>&1; then
         step "security advisories"
         cargo deny --locked check advisories

@@ -13,15 +13,19 @@ const schema = {
   },
 };
 
-/** FNV-1a: the same on every machine. */
-function hash(text) {
-  let hash = 0x811c9dc5;
+/** Continues a hash; the same on every machine. Every operation counts here: it runs for each letter of each cluster. */
+function hash(text, hash = 7) {
   for (let i = 0; i < text.length; i++) {
-    hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193) >>> 0;
+    hash = (hash * 31 + text.charCodeAt(i)) | 0;
   }
-  // The last characters would hardly touch the upper bits, and these decide the order.
-  hash = Math.imul(hash ^ (hash >>> 15), 0x85ebca6b) >>> 0;
-  return (hash ^ (hash >>> 13)) >>> 0;
+  return hash;
+}
+
+/** The last letters would hardly touch the upper bits, and these decide the order (the end of MurmurHash3). */
+function mixed(hash) {
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
 }
 
 export const lifecycle = {
@@ -48,42 +52,66 @@ export const lifecycle = {
 
 export const selection = {
   select(subject, places, fleet, questions) {
-    const clusters = columns(subject, fleet);
+    const found = look(subject, fleet);
     return questions.map(({ place, fallback }) => {
       if (fallback.tag === "always-alias-of") {
         return decision({ tag: "otherwise" }, "always an alias");
       }
-      const offering = clusters.filter((cluster) => isIn(cluster, place));
-      // The best of a list that has an order of its own for every record. When a cluster fails the next one takes its
-      // place, and no other record notices.
-      const chosen = offering.sort((a, b) => b.rank - a.rank || a.index - b.index).slice(0, most);
-      const answer = chosen.length
-        ? { tag: "clusters", val: chosen.map((cluster) => cluster.index).sort((a, b) => a - b) }
+      const { serving, best } = at(found, place) ?? new Place();
+      const answer = best.length
+        ? { tag: "clusters", val: best.map(({ index }) => index).sort((a, b) => a - b) }
         : { tag: "otherwise" };
-      return decision(answer, `${chosen.length} of ${offering.length} clusters that serve`);
+      return decision(answer, `${best.length} of ${serving} clusters that serve`);
     });
   },
 };
 
-/** The clusters that offer addresses. */
-function columns(subject, fleet) {
-  let zone = 0;
-  const all = fleet.names.map((name, index) => {
-    const zones = fleet.zones.slice(zone, (zone += fleet.zoneCounts[index]));
-    const rank = hash(`${subject.namespace}/${subject.service}/${name}`);
-    return { index, region: fleet.regions[index], zones, rank, offers: fleet.addressCounts[index] > 0 };
-  });
-  return all.filter((cluster) => cluster.offers);
+/**
+ * A place, and the best of the clusters that serve in it. Their order is another one for every record: when a cluster
+ * fails the next one takes its place, and no other record notices.
+ */
+class Place {
+  serving = 0;
+  best = [];
+
+  add(cluster) {
+    const best = this.best;
+    this.serving++;
+    if (best.length === most && cluster.rank <= best[most - 1].rank) return;
+    let at = best.length;
+    while (at > 0 && best[at - 1].rank < cluster.rank) at--;
+    best.splice(at, 0, cluster);
+    if (best.length > most) best.pop();
+  }
 }
 
-function isIn(cluster, place) {
+/** Looks at each cluster once. */
+function look(subject, fleet) {
+  const { names, regions, zones, zoneCounts, addressCounts } = fleet;
+  const ofRecord = hash(`${subject.namespace}/${subject.service}/`);
+  const found = { everywhere: new Place(), regions: [], zones: [] };
+  let zone = 0;
+  for (let index = 0; index < names.length; index++) {
+    const end = zone + zoneCounts[index];
+    if (addressCounts[index] > 0) {
+      const cluster = { index, rank: mixed(hash(names[index], ofRecord)) };
+      found.everywhere.add(cluster);
+      (found.regions[regions[index]] ??= new Place()).add(cluster);
+      for (let i = zone; i < end; i++) (found.zones[zones[i]] ??= new Place()).add(cluster);
+    }
+    zone = end;
+  }
+  return found;
+}
+
+function at(found, place) {
   switch (place.tag) {
     case "region":
-      return cluster.region === place.val;
+      return found.regions[place.val];
     case "zone":
-      return cluster.zones.includes(place.val);
+      return found.zones[place.val];
     default:
-      return true;
+      return found.everywhere;
   }
 }
 
