@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, time::Duration};
 use k8s_openapi::{ByteString, api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{Api, api::DeleteParams};
 use mcsdns_bench::components::{MISBEHAVING, TTL_ONLY};
-use mcsdns_e2e::{Member, NAMESPACE, SOON, World};
+use mcsdns_e2e::{Controller, Member, NAMESPACE, SOON, World};
 use mcsdns_testbed::{AuditMark, fixtures, kubectl, stays, wait_until};
 use serde_json::{Value, json};
 
@@ -88,6 +88,21 @@ async fn served(world: &World, record: &str) {
     let member = world.client("c1").await.unwrap();
     fixtures::served(&member, "test", record, &["10.20.30.1"], 1).await.unwrap();
     world.record("test", record, json!({"domainRef": "galactic"})).await.unwrap();
+}
+
+/// Restarts the controller, which writes nothing, as nothing has changed.
+async fn restarted(world: &World, controller: Controller, name: &str, flags: &[&str]) -> Controller {
+    controller.stop().unwrap();
+    let mark = world.cluster("host").unwrap().audit_mark().await.unwrap();
+    let controller = world.controller(name, flags).await.unwrap();
+    stays(Duration::from_secs(5), "no write after a restart", async || {
+        let writes = world.writes_since(mark).await?;
+        anyhow::ensure!(writes.is_empty(), "{writes:#?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    controller
 }
 
 /// The head of an object file that says it was made by the sandbox's own compiler.
@@ -241,17 +256,7 @@ async fn a_policy_takes_over_is_refused_rolled_back_and_deleted() {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
 
-    // A restart with nothing changed is no write at all.
-    controller.stop().unwrap();
-    let mark = world.cluster("host").unwrap().audit_mark().await.unwrap();
-    let controller = world.controller("second", &[]).await.unwrap();
-    stays(Duration::from_secs(5), "no write after a restart", async || {
-        let writes = world.writes_since(mark).await?;
-        anyhow::ensure!(writes.is_empty(), "{writes:#?}");
-        Ok(())
-    })
-    .await
-    .unwrap();
+    let controller = restarted(&world, controller, "second", &[]).await;
 
     // Deleted while it decides: it stays in memory, and that is said.
     delete_map(&world, "short").await;
@@ -349,6 +354,54 @@ async fn two_domains_three_config_maps_and_two_replicas() {
         });
     assert!(of_nginx.is_empty(), "{of_nginx:?}");
     second.stop().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_in_each_state_writes_nothing() {
+    let world = World::start(&ONE).await.unwrap();
+    let flags = ["--default-policies=ttl=everyone"];
+    world.host_apply(&config_map("everyone", &[("policy.wasm", TTL_ONLY)], &[("config", "behave")])).await.unwrap();
+    let controller = world.controller("first", &flags).await.unwrap();
+    world.domain("galactic", "example.com", json!({})).await.unwrap();
+    served(&world, "nginx").await;
+    // The policy of everyone decides where a Domain names none.
+    world.published("test", "nginx", &boxed("nginx", 60)).await.unwrap();
+    ready(&world, "True/PoliciesActive").await;
+    let controller = restarted(&world, controller, "in-force", &flags).await;
+
+    // Waiting for a word.
+    world.host_apply(&deed("good", "behave")).await.unwrap();
+    policies(&world, json!({"naming": "good"})).await;
+    ready(&world, "False/ApprovalNeeded").await;
+    let controller = restarted(&world, controller, "waiting", &flags).await;
+    ready(&world, "False/ApprovalNeeded").await;
+    let rollout = status(&world, "naming").await["candidate"]["rollout"].as_str().unwrap().to_owned();
+    annotate(&world, &rollout).await;
+    ready(&world, "True/PoliciesActive").await;
+    world.published("test", "nginx", &short("nginx", 60)).await.unwrap();
+
+    // Refused, beside one that is good.
+    world.host_apply(&deed("bad", "trap-in-names")).await.unwrap();
+    policies(&world, json!({"naming": "bad"})).await;
+    ready(&world, "False/CandidateRefused").await;
+    let controller = restarted(&world, controller, "refused", &flags).await;
+    let naming = status(&world, "naming").await;
+    assert_eq!((&naming["active"]["configMap"], &naming["candidate"]["verdict"]), (&"good".into(), &"Trap".into()));
+    served(&world, "late").await;
+    world.published("test", "late", &short("late", 60)).await.unwrap();
+
+    // What decided is gone with the last process, and only what was refused is there.
+    delete_map(&world, "good").await;
+    controller.kill().unwrap();
+    let controller = world.controller("gone", &flags).await.unwrap();
+    let message = ready(&world, "False/PolicyUnavailable").await;
+    assert!(message.contains("ConfigMap good"), "{message}");
+    let controller = restarted(&world, controller, "unavailable", &flags).await;
+    let client = world.client("host").await.unwrap();
+    for record in ["nginx", "late"] {
+        world.says(&client, "test", record, &short(record, 60)).await.unwrap();
+    }
+    controller.stop().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
