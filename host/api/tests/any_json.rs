@@ -277,7 +277,7 @@ fn cluster() -> impl Strategy<Value = ClusterDns> {
             ClusterDns {
                 cluster: ClusterName(cluster),
                 region,
-                zones,
+                zones: zones.into(),
                 ingress: ingress.into(),
                 resolved: hosts
                     .into_iter()
@@ -300,7 +300,7 @@ fn record_status() -> impl Strategy<Value = RecordStatus> {
         |(domain, mut dns, observed_generation, conditions, published, withheld)| {
             dns.sort_by(|a, b| a.cluster.cmp(&b.cluster));
             dns.dedup_by(|a, b| a.cluster == b.cluster);
-            RecordStatus { domain, dns, observed_generation, conditions, published, withheld }
+            RecordStatus { domain, dns: dns.into(), observed_generation, conditions, published, withheld }
         },
     )
 }

@@ -204,7 +204,7 @@ impl Snapshot {
         ExplainedCluster {
             name: Arc::clone(&dns.cluster.0),
             region: dns.region.clone(),
-            zones: dns.zones.clone(),
+            zones: dns.zones.to_vec(),
             state,
             since: dns.since.map(|since| since.to_string()),
             source: "as the controller wrote it",
@@ -317,15 +317,16 @@ mod tests {
                 reason: "NameTooLong".into(),
                 message: "too long".into(),
             }],
-            dns: vec![ClusterDns {
+            dns: [ClusterDns {
                 cluster: ClusterName::new("c1"),
                 region: Some("us".into()),
-                zones: vec!["us1".into()],
+                zones: ["us1".into()].into(),
                 ingress: [Ingress::Ip("10.0.0.1".parse().unwrap())].into(),
                 resolved: Vec::new(),
                 state: Some(ClusterState::Serving),
                 since: None,
-            }],
+            }]
+            .into(),
             ..RecordStatus::default()
         };
         Snapshot {

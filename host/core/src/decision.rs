@@ -85,7 +85,7 @@ pub struct Cluster {
     /// Index into [`Places::regions`].
     pub region: Option<u32>,
     /// Indexes into [`Places::zones`].
-    pub zones: Vec<u32>,
+    pub zones: Arc<[u32]>,
     /// Labels the policy declared to need: index into its list of keys, value.
     pub labels: Vec<(u32, Arc<str>)>,
     /// Its state for this record.
@@ -96,7 +96,7 @@ pub struct Cluster {
     pub ready_endpoints: u32,
     /// Addresses a policy may choose from: those of a serving cluster, the last known ones of an unreachable cluster
     /// within its grace period, none otherwise. Sorted, without duplicates.
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Arc<[IpAddr]>,
 }
 
 /// Everything one decision depends on.
@@ -151,7 +151,7 @@ impl DecisionInput {
             if let Some(region) = cluster.region {
                 within(region, regions, "regions", &|| format!("clusters[{i}].region"))?;
             }
-            for zone in &cluster.zones {
+            for zone in &*cluster.zones {
                 within(*zone, zones, "zones", &|| format!("clusters[{i}].zones"))?;
             }
         }
@@ -377,12 +377,12 @@ mod tests {
             clusters: vec![Cluster {
                 name: "c1".into(),
                 region: Some(0),
-                zones: vec![0],
+                zones: [0].into(),
                 labels: vec![(0, "gold".into())],
                 state: ClusterState::NoReadyEndpoints,
                 state_for_seconds: None,
                 ready_endpoints: 0,
-                addresses: vec!["10.0.0.1".parse().unwrap()],
+                addresses: ["10.0.0.1".parse().unwrap()].into(),
             }],
         }
     }
@@ -464,7 +464,7 @@ mod tests {
         bad.clusters[0].region = Some(1);
         assert_eq!(bad.check().unwrap_err().to_string(), "clusters[0].region is 1, but there are only 1 regions");
         let mut bad = input();
-        bad.clusters[0].zones = vec![7];
+        bad.clusters[0].zones = [7].into();
         assert_eq!(bad.check().unwrap_err().field, "clusters[0].zones");
         let mut bad = input();
         Arc::make_mut(&mut bad.places).zones[0].region = 2;

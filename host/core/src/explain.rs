@@ -106,7 +106,7 @@ pub fn advice(record: &ObjectKey, status: &RecordStatus) -> Vec<String> {
         return advice;
     }
     let ObjectKey { namespace, name } = record;
-    for cluster in &status.dns {
+    for cluster in &*status.dns {
         let look = match cluster.state {
             Some(ClusterState::Unreachable) => {
                 "look at the conditions of its MemberCluster: kubectl describe memberclusters -A".to_owned()

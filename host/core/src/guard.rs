@@ -4,7 +4,11 @@
 //! stays. A [`Refusal`] concerns one name, usually because of what the record says (too long, bad prefix, taken): that
 //! name is withheld and the others go on.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, LazyLock},
+};
 
 use crate::{
     decision::{Answer, DecisionInput, DecisionOutput, Fallback, Place, Target},
@@ -127,8 +131,11 @@ impl Addresses {
         all.sort_unstable();
         all.dedup();
         let split = all.partition_point(IpAddr::is_ipv4);
-        let v6: Arc<[IpAddr]> = all.split_off(split).into();
-        Self { v4: all.into(), v6 }
+        // Most fleets have one family only, and every name would have an empty list of its own.
+        static NONE: LazyLock<Arc<[IpAddr]>> = LazyLock::new(|| Arc::new([]));
+        let shared = |list: Vec<IpAddr>| if list.is_empty() { Arc::clone(&NONE) } else { list.into() };
+        let v6 = shared(all.split_off(split));
+        Self { v4: shared(all), v6 }
     }
 }
 
@@ -441,7 +448,7 @@ mod tests {
         let cluster = |name: &str, addresses: &[&str]| Cluster {
             name: name.into(),
             region: None,
-            zones: Vec::new(),
+            zones: Arc::new([]),
             labels: Vec::new(),
             state: ClusterState::Serving,
             state_for_seconds: None,

@@ -32,6 +32,8 @@ pub struct Context<'a> {
     pub accounted: Option<&'a HashSet<IpAddr>>,
     /// Some unknown cluster's region is unknown too, so that names may be missing only because of that.
     pub unplaced: bool,
+    /// Some cluster cannot be seen, be its grace period over or not: it may serve all the same.
+    pub unseen: bool,
 }
 
 /// The whole desired content for a record.
@@ -47,6 +49,8 @@ pub struct Plan {
     pub tight: Vec<Refusal>,
     /// Published addresses were kept because a cluster is unknown.
     pub preserved: bool,
+    /// Some of the endpoints are what the policies want, and not only kept because a cluster is unknown.
+    pub wanted: bool,
 }
 
 /// What became of one name.
@@ -165,6 +169,11 @@ impl<'a> Work<'a> {
             }
             (CheckedAnswer::Otherwise, None) => (NameOutcome::Nothing, Vec::new()),
         };
+        self.plan.wanted |= match alias_of(wanted) {
+            // An alias says no more than what it leads to, which has been settled before.
+            Some(_) => false,
+            None => !decided.1.is_empty(),
+        };
         let (outcome, endpoints) = self.preserve(wanted, decided);
         if endpoints.is_empty() && outcome == NameOutcome::Addresses {
             // Every type of it exceeded its room.
@@ -181,12 +190,12 @@ impl<'a> Work<'a> {
             _ => None,
         };
         let Some(target) = target else {
-            return (NameOutcome::Nothing, Vec::new());
+            return self.without_alias(&wanted.fqdn, NameOutcome::Nothing);
         };
         if let Err(error) = self.context.affix.check(&wanted.fqdn, RecordType::Cname) {
             let refusal = too_long(&wanted.fqdn, RecordType::Cname, &error);
             self.withhold(&wanted.fqdn, Some(RecordType::Cname), &refusal);
-            return (NameOutcome::Withheld(refusal), Vec::new());
+            return self.without_alias(&wanted.fqdn, NameOutcome::Withheld(refusal));
         }
         let endpoint = Endpoint {
             dns_name: Arc::clone(&wanted.fqdn),
@@ -197,6 +206,17 @@ impl<'a> Work<'a> {
             provider_specific: Vec::new(),
         };
         (NameOutcome::Alias(target), vec![endpoint])
+    }
+
+    /// Nothing can stand in for a name. While a cluster cannot be seen, the addresses it had are better than no name.
+    fn without_alias(&mut self, fqdn: &str, outcome: NameOutcome) -> (NameOutcome, Vec<Endpoint>) {
+        let mut kept = if self.context.unseen { self.kept(fqdn) } else { Vec::new() };
+        kept.retain(|endpoint| endpoint.record_type != RecordType::Cname);
+        if kept.is_empty() {
+            return (outcome, kept);
+        }
+        self.plan.preserved = true;
+        (NameOutcome::Kept, kept)
     }
 
     fn addresses(
@@ -283,7 +303,8 @@ impl<'a> Work<'a> {
     }
 
     fn finish(mut self) -> Plan {
-        let mut endpoints: Vec<Endpoint> = Vec::new();
+        let mut endpoints: Vec<Endpoint> = Vec::with_capacity(self.checked.names.len());
+        self.plan.names.reserve_exact(self.checked.names.len());
         for (wanted, settled) in self.checked.names.iter().zip(std::mem::take(&mut self.outcomes)) {
             let (outcome, own) = settled.unwrap_or((NameOutcome::Nothing, Vec::new()));
             self.plan.names.push(PlannedName { fqdn: Arc::clone(&wanted.fqdn), outcome });

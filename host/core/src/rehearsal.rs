@@ -162,6 +162,7 @@ impl Rehearsal {
             taken_by: &taken_by,
             accounted: None,
             unplaced: false,
+            unseen: false,
         };
         let plan = planner::plan(&checked, &context);
         let before: BTreeMap<&str, Vec<&Endpoint>> = grouped(&part.published);

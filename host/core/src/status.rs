@@ -54,7 +54,7 @@ pub struct ClusterDns {
     /// Region, lower case; absent when not known.
     pub region: Option<Arc<str>>,
     /// Zones, sorted.
-    pub zones: Vec<Arc<str>>,
+    pub zones: Arc<[Arc<str>]>,
     /// Addresses that count: those of a serving cluster, the last known ones of an unreachable or unsynced one.
     pub ingress: Arc<[Ingress]>,
     /// Ours: last answers for the host names in `ingress`, so that they survive a restart.
@@ -106,7 +106,7 @@ pub struct RecordStatus {
     /// The DNS zone.
     pub domain: Option<Arc<str>>,
     /// Sorted by cluster.
-    pub dns: Vec<ClusterDns>,
+    pub dns: Arc<[ClusterDns]>,
     /// `metadata.generation` that was looked at.
     pub observed_generation: i64,
     /// Accepted, Programmed, Degraded.

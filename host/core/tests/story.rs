@@ -409,3 +409,38 @@ fn explain_tells_what_stands_behind_a_name() {
     );
     assert!(told.names.iter().any(|name| name.place == "zone eu1 of eu" && name.answer.starts_with("CNAME")));
 }
+
+#[test]
+fn names_that_are_refused_take_nothing_away_in_a_restart_either() {
+    let mut sim = both();
+    sim.record("web", 1, |_| {});
+    sim.service("c1", "api", &["10.0.0.2"], 1);
+    sim.service("c2", "api", &["2001:db8::1"], 1);
+    sim.record("api", 3, |_| {});
+    let before = sim.lines("api");
+    sim.record("api", 3, |spec| {
+        spec.dns_prefix = Some("-bad".into());
+        spec.external_name = Some("web".into());
+    });
+    assert_eq!(sim.lines("api"), before);
+    // The clusters are read one after the other, and meanwhile some of it is kept because the rest is unknown.
+    sim.take_writes();
+    sim.restart(&[]);
+    assert_eq!(sim.take_writes(), Vec::<String>::new());
+    assert_eq!(sim.lines("api"), before);
+}
+
+#[test]
+fn a_region_that_nothing_can_stand_in_for_keeps_its_addresses_while_its_cluster_cannot_be_seen() {
+    let mut sim = both();
+    // An older record has the name that an alias would lead to.
+    sim.record("web", -1, |spec| spec.dns_prefix = Some("nginx.test.galactic.svc".into()));
+    let published = sim.lines("nginx");
+    assert_eq!(published, BOTH[1..]);
+    sim.down("c2");
+    sim.pass(1000);
+    assert_eq!(
+        sim.lines("nginx"),
+        ["G.eu A 10.0.0.2", "G.eu1.eu CNAME G.eu", "G.us A 10.0.0.1", "G.us1.us A 10.0.0.1"]
+    );
+}

@@ -39,7 +39,7 @@ pub fn mixed_fleet(clusters: u32, needs: &Needs) -> DecisionInput {
     let mut input = fleet(clusters, needs);
     for (index, cluster) in (0..).zip(&mut input.clusters) {
         if index % 3 == 0 {
-            cluster.addresses.push(ipv6(index));
+            cluster.addresses = cluster.addresses.iter().copied().chain([ipv6(index)]).collect();
         }
         if index % 10 == 7 {
             set_state(cluster, ClusterState::NoReadyEndpoints);
@@ -73,12 +73,12 @@ fn cluster(index: u32, zone: u32, needs: &Needs) -> Cluster {
     Cluster {
         name: Arc::from(format!("cluster-{index:04}")),
         region: Some(zone / ZONES),
-        zones: vec![zone],
+        zones: [zone].into(),
         labels: Vec::new(),
         state: ClusterState::Serving,
         state_for_seconds: needs.state_age.then_some(AGE),
         ready_endpoints: if needs.ready_endpoints { 1 + index % 5 } else { 1 },
-        addresses: vec![ipv4(index)],
+        addresses: [ipv4(index)].into(),
     }
 }
 
@@ -99,7 +99,7 @@ pub fn ipv6(index: u32) -> IpAddr {
 pub fn set_state(cluster: &mut Cluster, state: ClusterState) {
     cluster.state = state;
     if state != ClusterState::Serving {
-        cluster.addresses.clear();
+        cluster.addresses = Arc::new([]);
         cluster.ready_endpoints = 0;
     }
 }
@@ -118,7 +118,7 @@ mod tests {
             }
         }
         let zones: std::collections::HashSet<u32> =
-            fleet(100, &Needs::default()).clusters.iter().flat_map(|cluster| cluster.zones.clone()).collect();
+            fleet(100, &Needs::default()).clusters.iter().flat_map(|cluster| cluster.zones.to_vec()).collect();
         assert_eq!(zones.len(), 30, "every zone has clusters");
     }
 

@@ -65,7 +65,7 @@ pub fn judge(input: &DecisionInput, output: &DecisionOutput, bounds: &Bounds) ->
     let affix = TxtAffix { label: bounds.txt_affix_length, replaces_type: bounds.txt_affix_replaces_type };
     Ok(planner::plan(
         &checked,
-        &Context { published: &[], affix, taken_by: &|_| None, accounted: None, unplaced: false },
+        &Context { published: &[], affix, taken_by: &|_| None, accounted: None, unplaced: false, unseen: false },
     ))
 }
 

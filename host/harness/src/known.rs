@@ -36,7 +36,7 @@ pub fn fleet(
     let mut clusters: BTreeMap<ClusterName, ClusterObjects> = BTreeMap::new();
     let mut hosts = HostTable::default();
     for (key, record) in &records {
-        for dns in record.status.iter().flat_map(|status| &status.dns) {
+        for dns in record.status.iter().flat_map(|status| &*status.dns) {
             // A cluster that is no member any more counts for nothing.
             if members.contains_key(&dns.cluster) {
                 add(clusters.entry(dns.cluster.clone()).or_default(), key, dns, now);
@@ -102,7 +102,7 @@ mod tests {
         ClusterDns {
             cluster: ClusterName::new(cluster),
             region: Some(region.into()),
-            zones: vec![format!("{region}1").into()],
+            zones: [format!("{region}1").into()].into(),
             ingress: match address.parse() {
                 Ok(address) => [Ingress::Ip(address)].into(),
                 Err(_) => [].into(),
@@ -118,13 +118,14 @@ mod tests {
         let key = ObjectKey::new("shop", "web");
         let meta = || Meta { uid: "".into(), generation: 1, created: None, deleting: false };
         let status = RecordStatus {
-            dns: vec![
+            dns: [
                 dns("a", "eu", ClusterState::Serving, "198.51.100.1"),
                 dns("b", "us", ClusterState::NoReadyEndpoints, ""),
                 dns("c", "us", ClusterState::NoService, ""),
                 dns("d", "ap", ClusterState::NoAddress, ""),
                 dns("gone", "ap", ClusterState::Serving, "198.51.100.9"),
-            ],
+            ]
+            .into(),
             ..RecordStatus::default()
         };
         let record = Record {

@@ -39,7 +39,7 @@ pub fn outcomes(input: &DecisionInput, names: &[Name], decisions: &[Decision]) -
         if let Some(tally) = cluster.region.and_then(|region| at_mut(&mut regions, region)) {
             tally.add(cluster);
         }
-        for zone in &cluster.zones {
+        for zone in &*cluster.zones {
             if let Some(tally) = at_mut(&mut zones, *zone) {
                 tally.add(cluster);
             }

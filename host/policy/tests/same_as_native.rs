@@ -47,7 +47,7 @@ fn cluster(name: &str, region: u32, zones: &[u32], addresses: &[&str]) -> Cluste
     Cluster {
         name: Arc::from(name),
         region: Some(region),
-        zones: zones.to_vec(),
+        zones: zones.into(),
         labels: Vec::new(),
         state: if addresses.is_empty() { ClusterState::NoAddress } else { ClusterState::Serving },
         state_for_seconds: None,
@@ -77,7 +77,7 @@ fn table(input: &DecisionInput) -> Vec<String> {
     let addresses = |answer: &Answer| match answer {
         Answer::Clusters(clusters) => {
             let mut all: Vec<IpAddr> =
-                clusters.iter().flat_map(|index| &input.clusters[*index as usize].addresses).copied().collect();
+                clusters.iter().flat_map(|index| &*input.clusters[*index as usize].addresses).copied().collect();
             all.sort();
             all.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(",")
         }
@@ -204,7 +204,7 @@ fn several_zones() {
     let mut places = places();
     places.zones.push(ZonePlace { name: Arc::from("us2"), region: 1 });
     input.places = Arc::new(places);
-    input.clusters[0].zones = vec![1, 2];
+    input.clusters[0].zones = [1, 2].into();
     let second = "nginx.test.galactic.svc.us2.us.example.com 180 A 10.20.30.1";
     assert_eq!(table(&input), [BOTH.as_slice(), [second].as_slice()].concat());
 }
@@ -232,12 +232,12 @@ fn any_cluster(regions: u32, zones: u32) -> impl Strategy<Value = Cluster> {
         |(name, region, zones, state, ready_endpoints, addresses)| Cluster {
             name,
             region,
-            zones,
+            zones: zones.into(),
             labels: Vec::new(),
             state,
             state_for_seconds: None,
             ready_endpoints,
-            addresses,
+            addresses: addresses.into(),
         },
     )
 }

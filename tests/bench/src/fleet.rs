@@ -36,12 +36,12 @@ pub fn fleet(clusters: u32) -> DecisionInput {
         Cluster {
             name: Arc::from(format!("cluster-{index:04}")),
             region: Some(zone / ZONES),
-            zones: vec![zone],
+            zones: [zone].into(),
             labels: Vec::new(),
             state: if serves { ClusterState::Serving } else { ClusterState::NoReadyEndpoints },
             state_for_seconds: None,
             ready_endpoints: u32::from(serves),
-            addresses,
+            addresses: addresses.into(),
         }
     };
     DecisionInput {

@@ -161,7 +161,7 @@ impl From<&Status> for RecordStatus {
         dns.dedup_by(|a, b| a.cluster == b.cluster);
         Self {
             domain: status.domain.good_text(),
-            dns,
+            dns: dns.into(),
             observed_generation: status.observed_generation.number(),
             conditions: observed(&status.conditions),
             published,
@@ -203,7 +203,7 @@ fn cluster(dns: &Dns) -> Option<ClusterDns> {
     Some(ClusterDns {
         cluster: ClusterName(dns.cluster.good_text()?),
         region: dns.region.good_text(),
-        zones: good_texts(&dns.zones),
+        zones: good_texts(&dns.zones).into(),
         ingress: ingress.into(),
         resolved: resolved.collect(),
         state: dns.state.good().and_then(|text| state_from_text(text)),

@@ -83,7 +83,7 @@ fn the_status_of_the_original_is_a_memory() {
         ]},
     }));
     let status = record.status.unwrap();
-    let [c1, c2] = status.dns.as_slice() else {
+    let [c1, c2] = &*status.dns else {
         panic!("{:?}", status.dns);
     };
     assert_eq!((c1.cluster.as_str(), c1.state, c1.ingress.len()), ("c1", None, 0));

@@ -19,12 +19,12 @@ pub(super) struct Rank {
 /// Nearly every name is wanted by one record only.
 #[derive(Debug)]
 enum Claimants {
-    One(Rank),
-    Many(BTreeSet<Rank>),
+    One(Arc<Rank>),
+    Many(BTreeSet<Arc<Rank>>),
 }
 
 impl Claimants {
-    fn oldest(&self) -> Option<&Rank> {
+    fn oldest(&self) -> Option<&Arc<Rank>> {
         match self {
             Self::One(rank) => Some(rank),
             Self::Many(ranks) => ranks.first(),
@@ -35,6 +35,8 @@ impl Claimants {
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     by_name: HashMap<Arc<str>, Claimants>,
+    /// How many of its names a record shares with others; most share none.
+    shared: HashMap<ObjectKey, usize>,
 }
 
 impl Claims {
@@ -43,30 +45,52 @@ impl Claims {
         self.by_name.get(name).and_then(Claimants::oldest).map(|rank| &rank.record)
     }
 
+    /// Whether some name of the record is wanted by another one, too.
+    pub(super) fn shares(&self, record: &ObjectKey) -> bool {
+        self.shared.contains_key(record)
+    }
+
+    fn share(&mut self, record: &ObjectKey) {
+        *self.shared.entry(record.clone()).or_default() += 1;
+    }
+
+    fn unshare(&mut self, record: &ObjectKey) {
+        if let Some(count) = self.shared.get_mut(record) {
+            *count -= 1;
+            if *count == 0 {
+                self.shared.remove(record);
+            }
+        }
+    }
+
     /// Adds a claim; the other records that want the name go to `affected`.
-    pub(super) fn add(&mut self, name: &Arc<str>, rank: &Rank, affected: &mut BTreeSet<ObjectKey>) {
+    pub(super) fn add(&mut self, name: &Arc<str>, rank: &Arc<Rank>, affected: &mut BTreeSet<ObjectKey>) {
         match self.by_name.get_mut(name) {
             None => {
-                self.by_name.insert(Arc::clone(name), Claimants::One(rank.clone()));
+                self.by_name.insert(Arc::clone(name), Claimants::One(Arc::clone(rank)));
             }
             Some(Claimants::One(other)) => {
                 if other == rank {
                     return;
                 }
                 affected.insert(other.record.clone());
-                let many = BTreeSet::from([other.clone(), rank.clone()]);
+                let other = Arc::clone(other);
+                self.share(&other.record);
+                self.share(&rank.record);
+                let many = BTreeSet::from([other, Arc::clone(rank)]);
                 self.by_name.insert(Arc::clone(name), Claimants::Many(many));
             }
             Some(Claimants::Many(ranks)) => {
-                if ranks.insert(rank.clone()) {
+                if ranks.insert(Arc::clone(rank)) {
                     affected.extend(ranks.iter().filter(|other| *other != rank).map(|other| other.record.clone()));
+                    self.share(&rank.record);
                 }
             }
         }
     }
 
     /// Removes a claim; the other records that want the name go to `affected`.
-    pub(super) fn remove(&mut self, name: &Arc<str>, rank: &Rank, affected: &mut BTreeSet<ObjectKey>) {
+    pub(super) fn remove(&mut self, name: &Arc<str>, rank: &Arc<Rank>, affected: &mut BTreeSet<ObjectKey>) {
         match self.by_name.get_mut(name) {
             None => {}
             Some(Claimants::One(other)) if other == rank => {
@@ -74,14 +98,15 @@ impl Claims {
             }
             Some(Claimants::One(_)) => {}
             Some(Claimants::Many(ranks)) => {
-                if ranks.remove(rank) {
-                    affected.extend(ranks.iter().map(|other| other.record.clone()));
+                if !ranks.remove(rank) {
+                    return;
                 }
-                if ranks.len() < 2 {
-                    match ranks.pop_first() {
-                        Some(last) => self.by_name.insert(Arc::clone(name), Claimants::One(last)),
-                        None => self.by_name.remove(name),
-                    };
+                affected.extend(ranks.iter().map(|other| other.record.clone()));
+                let last = if ranks.len() < 2 { ranks.pop_first() } else { None };
+                self.unshare(&rank.record);
+                if let Some(last) = last {
+                    self.unshare(&last.record);
+                    self.by_name.insert(Arc::clone(name), Claimants::One(last));
                 }
             }
         }
@@ -92,8 +117,8 @@ impl Claims {
 mod tests {
     use super::*;
 
-    fn rank(seconds: i64, name: &str) -> Rank {
-        Rank { created: Timestamp::from_second(seconds).ok(), record: ObjectKey::new("ns", name) }
+    fn rank(seconds: i64, name: &str) -> Arc<Rank> {
+        Arc::new(Rank { created: Timestamp::from_second(seconds).ok(), record: ObjectKey::new("ns", name) })
     }
 
     #[test]
@@ -107,8 +132,10 @@ mod tests {
             }
             assert_eq!(claims.owner(&name), Some(&old.record));
             assert_eq!(affected.len(), 1);
+            assert!(claims.shares(&old.record) && claims.shares(&young.record));
             claims.remove(&name, &old, &mut affected);
             assert_eq!(claims.owner(&name), Some(&young.record));
+            assert!(!claims.shares(&old.record) && !claims.shares(&young.record));
             claims.remove(&name, &young, &mut affected);
             assert_eq!(claims.owner(&name), None);
         }

@@ -119,8 +119,8 @@ fn clusters(entry: &Entry) -> Vec<ExplainedCluster> {
                 Source::LastKnown => "last known",
                 Source::Nothing => "nothing known",
             },
-            addresses: observation.addresses.clone(),
-            because: match (&observation.problem, observation.state) {
+            addresses: observation.addresses.to_vec(),
+            because: match (observation.problem.as_deref(), observation.state) {
                 (Some((_, message)), _) => message.clone(),
                 (None, ClusterState::Serving) => format!("{} ready endpoints", observation.ready),
                 (None, ClusterState::NoService) => "no Service of that name".to_owned(),

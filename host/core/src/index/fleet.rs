@@ -45,7 +45,7 @@ pub(super) struct Cluster {
     pub(super) location: Location,
     /// Its indexes into the places of the fleet.
     pub(super) region_index: Option<u32>,
-    pub(super) zone_indexes: Vec<u32>,
+    pub(super) zone_indexes: Arc<[u32]>,
     pub(super) status_sent: Option<Arc<MemberStatus>>,
 }
 
@@ -64,7 +64,7 @@ impl Cluster {
             watch_failures: BTreeMap::new(),
             location: Location::default(),
             region_index: None,
-            zone_indexes: Vec::new(),
+            zone_indexes: Arc::new([]),
             status_sent: None,
         }
     }
@@ -225,7 +225,7 @@ pub(super) fn places(clusters: &mut BTreeMap<ClusterName, Cluster>) -> Places {
                 .filter_map(|zone| zones.binary_search(&(region, Arc::clone(zone))).ok())
                 .filter_map(|i| u32::try_from(i).ok())
                 .collect(),
-            None => Vec::new(),
+            None => Arc::new([]),
         };
     }
     Places { zones: zones.into_iter().map(|(region, name)| ZonePlace { name, region }).collect(), regions }

@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     Depth, Index,
     claims::Rank,
+    fleet::Cluster,
     observe::{self, Observation, View},
     record::{DomainView, Entry, Question, Standing, Verdict, check_spec, object_key},
 };
@@ -18,7 +19,7 @@ use crate::{
     decision::{self, ClusterState, DecisionInput, InputHash, Needs, PolicyRef, Subject},
     effect::Effect,
     facts::{Ingress, Owner, RecordSpec, WhenEmpty},
-    ids::ObjectKey,
+    ids::{ClusterName, ObjectKey},
     plan::{Endpoint, Targets},
     planner::{self, Context},
     reason::Reason,
@@ -31,8 +32,10 @@ impl Index {
             return;
         }
         while let Some((key, depth)) = self.dirty.pop_first() {
-            if depth == Depth::Observe {
-                self.observe(&key, out);
+            match depth {
+                Depth::Observe => self.observe(&key, None, out),
+                Depth::ObserveOne(cluster) => self.observe(&key, Some(&cluster), out),
+                Depth::Plan => {}
             }
             self.replan(&key, out);
         }
@@ -54,8 +57,13 @@ impl Index {
         }
     }
 
-    /// Looks at the clusters and asks the policies if anything they are told has changed.
-    fn observe(&mut self, key: &ObjectKey, out: &mut Vec<Effect>) {
+    /// Looks at the clusters, or at the one about which there is news, and asks the policies if anything they are told has
+    /// changed.
+    fn observe(&mut self, key: &ObjectKey, only: Option<&ClusterName>, out: &mut Vec<Effect>) {
+        let Some(entry) = self.records.get_mut(key) else {
+            return;
+        };
+        let last = std::mem::take(&mut entry.observations);
         let Some(entry) = self.records.get(key) else {
             return;
         };
@@ -65,8 +73,8 @@ impl Index {
                 if let Some(entry) = self.records.get_mut(key) {
                     entry.standing = Standing::Held(reason, message);
                     entry.asked = None;
-                    // What is said now must be the same after a restart, when nothing has been observed.
-                    entry.observations.clear();
+                    // What is said now must be the same after a restart, when nothing has been observed: `observations`
+                    // stays empty.
                     entry.plan = planner::Plan::default();
                 }
                 return;
@@ -80,15 +88,25 @@ impl Index {
             grace_seconds: domain.grace_seconds.unwrap_or(self.settings.grace_seconds),
             starting_seconds: self.settings.starting_seconds,
         };
-        let observations: Vec<Observation> = self
-            .clusters
-            .iter()
-            .map(|(name, cluster)| {
-                let before = entry.memory.binary_search_by(|before| before.cluster.cmp(name)).ok();
-                let before = before.and_then(|i| entry.memory.get(i));
-                observe::observe(&view, name, cluster, before)
-            })
-            .collect();
+        let observe = |name: &ClusterName, cluster: &Cluster| {
+            let before = entry.memory.binary_search_by(|before| before.cluster.cmp(name)).ok();
+            let before = before.and_then(|i| entry.memory.get(i));
+            observe::observe(&view, name, cluster, before)
+        };
+        let one = only.filter(|_| last.len() == self.clusters.len()).and_then(|name| {
+            let at = last.binary_search_by(|observation| observation.cluster.cmp(name)).ok()?;
+            Some((at, name, self.clusters.get(name)?))
+        });
+        let observations: Vec<Observation> = match one {
+            Some((at, name, cluster)) => {
+                let mut observations = last;
+                if let Some(observation) = observations.get_mut(at) {
+                    *observation = observe(name, cluster);
+                }
+                observations
+            }
+            None => self.clusters.iter().map(|(name, cluster)| observe(name, cluster)).collect(),
+        };
         let hosts: BTreeSet<Arc<str>> = observations
             .iter()
             .flat_map(|observation| observation.ingress.iter())
@@ -115,7 +133,12 @@ impl Index {
         };
         let old_hosts = std::mem::replace(&mut entry.hosts, hosts);
         let new_hosts = entry.hosts.clone();
-        entry.memory = observations.iter().map(Observation::to_status).collect();
+        // The status has the same list, so it is kept as long as it says the same.
+        let same = entry.memory.len() == observations.len()
+            && observations.iter().zip(&*entry.memory).all(|(observation, status)| observation.is_as(status));
+        if !same {
+            entry.memory = observations.iter().map(Observation::to_status).collect();
+        }
         entry.observations = observations;
         match question {
             Err(Some((reason, message))) => {
@@ -203,7 +226,7 @@ impl Index {
             .map(|(cluster, observation)| decision::Cluster {
                 name: Arc::clone(&observation.cluster.0),
                 region: cluster.region_index,
-                zones: cluster.zone_indexes.clone(),
+                zones: Arc::clone(&cluster.zone_indexes),
                 labels: needs
                     .cluster_labels
                     .iter()
@@ -217,7 +240,7 @@ impl Index {
                 state_for_seconds: None,
                 // The number itself is nobody's business unless it decides something: rollouts change it all the time.
                 ready_endpoints: if needs.ready_endpoints { observation.ready } else { observation.ready.min(1) },
-                addresses: observation.addresses.clone(),
+                addresses: Arc::clone(&observation.addresses),
             })
             .collect();
         DecisionInput {
@@ -256,8 +279,13 @@ impl Index {
                     taken_by: &taken_by,
                     accounted: accounted.as_ref(),
                     unplaced: entry.observations.iter().any(|o| o.blind && o.region.is_none()),
+                    unseen: entry.observations.iter().any(|o| o.state == ClusterState::Unreachable && !o.gone),
                 };
-                let plan = planner::plan(&bounded, &context);
+                let mut plan = planner::plan(&bounded, &context);
+                if *plan.endpoints == *base {
+                    // Equal content is kept once.
+                    plan.endpoints = Arc::clone(&base);
+                }
                 let standing = self.standing(entry, &plan, &base);
                 Some((plan, standing))
             }
@@ -266,7 +294,7 @@ impl Index {
         let Some(entry) = self.records.get_mut(key) else {
             return;
         };
-        let entry_rank = entry.rank.clone();
+        let entry_rank = Arc::clone(&entry.rank);
         // Policies that have not been read yet may want names.
         let unread = matches!(entry.standing, Standing::Held(Reason::PolicyPending, _));
         let heard = !unread && (entry.asked.is_none() || entry.answered.is_some());
@@ -295,7 +323,7 @@ impl Index {
 
     /// A record may not publish a new name while an older one, that may want it, has not been heard yet. Otherwise a
     /// restart would publish it for a moment, depending on who is answered first.
-    fn must_wait(&mut self, rank: &Rank, plan: &planner::Plan, base: &[Endpoint]) -> bool {
+    fn must_wait(&mut self, rank: &Arc<Rank>, plan: &planner::Plan, base: &[Endpoint]) -> bool {
         self.postponed.remove(rank);
         if self.unheard.first().is_none_or(|oldest| oldest >= rank) {
             return false;
@@ -303,15 +331,17 @@ impl Index {
         let known: HashSet<&str> = base.iter().map(|endpoint| &*endpoint.dns_name).collect();
         let wait = plan.endpoints.iter().any(|endpoint| !known.contains(&*endpoint.dns_name));
         if wait {
-            self.postponed.insert(rank.clone());
+            self.postponed.insert(Arc::clone(rank));
         }
         wait
     }
 
     /// Keeps account of who has not been heard; whoever waited for the last of them is looked at again.
-    pub(super) fn note_heard(&mut self, rank: &Rank, heard: bool) {
+    pub(super) fn note_heard(&mut self, rank: &Arc<Rank>, heard: bool) {
         if !heard {
-            self.unheard.insert(rank.clone());
+            if !self.unheard.contains(rank) {
+                self.unheard.insert(Arc::clone(rank));
+            }
             return;
         }
         if !self.unheard.remove(rank) {
@@ -334,13 +364,21 @@ impl Index {
             return None;
         }
         let other = self.records.get(owner)?;
-        (other.rank < *rank).then(|| owner.clone())
+        (*other.rank < *rank).then(|| owner.clone())
     }
 
     /// Whatever else keeps a name published, an older record that wants it gets it, and the aliases to it go too.
     fn give_up_taken(&mut self, key: &ObjectKey) {
         let Some(entry) = self.records.get(key) else { return };
         let Some(desired) = &entry.desired else { return };
+        let answer = match &entry.answered {
+            Some((_, Verdict::Answer(checked))) => Some(checked),
+            _ => None,
+        };
+        // Nearly always: the names are claimed already, and nobody else wants any of them.
+        if entry.is_claimed_for(desired, answer) && !self.claims.shares(key) {
+            return;
+        }
         let is_taken = |endpoint: &Endpoint| self.older_owner(&endpoint.dns_name, &entry.rank).is_some();
         if !desired.iter().any(is_taken) {
             return;
@@ -380,9 +418,25 @@ impl Index {
                 "nothing serves in the clusters that can be seen, and others are unknown".to_owned(),
             );
         }
-        if !plan.endpoints.is_empty() {
+        if plan.wanted {
             return Standing::Planned;
         }
+        match self.standing_of_nothing(entry, plan, base, nothing_serves) {
+            // What stays for the sake of clusters that are unknown is not everything.
+            Standing::Withdrawn(_) if !plan.endpoints.is_empty() => Standing::Planned,
+            standing => standing,
+        }
+    }
+
+    /// Nothing is planned beyond what stays for the sake of clusters that are unknown.
+    fn standing_of_nothing(
+        &self,
+        entry: &Entry,
+        plan: &planner::Plan,
+        base: &[Endpoint],
+        nothing_serves: bool,
+    ) -> Standing {
+        let all = &entry.observations;
         if base.is_empty() {
             return withdrawn_before(entry).map_or(Standing::Planned, Standing::Withdrawn);
         }
@@ -428,20 +482,34 @@ impl Index {
             return;
         };
         let base = self.base(key, entry);
+        let answer = match &entry.answered {
+            Some((_, Verdict::Answer(checked))) => Some(checked),
+            _ => None,
+        };
+        let same_rank = entry.rank.created == entry.record.meta.created;
+        if same_rank && entry.is_claimed_for(&base, answer) {
+            return;
+        }
+        let answer = answer.map(Arc::clone);
         let mut names: Vec<Arc<str>> = base.iter().map(|endpoint| Arc::clone(&endpoint.dns_name)).collect();
-        if let Some((_, Verdict::Answer(checked))) = &entry.answered {
+        if let Some(checked) = &answer {
             names.extend(checked.names.iter().filter(|n| n.refused.is_none()).map(|name| Arc::clone(&name.fqdn)));
         }
         names.sort_unstable();
         names.dedup();
-        let rank = Rank { created: entry.record.meta.created, record: key.clone() };
-        if names == entry.claims && rank == entry.rank {
-            return;
-        }
+        let rank = if same_rank {
+            Arc::clone(&entry.rank)
+        } else {
+            Arc::new(Rank { created: entry.record.meta.created, record: key.clone() })
+        };
         let Some(entry) = self.records.get_mut(key) else {
             return;
         };
-        let old_rank = std::mem::replace(&mut entry.rank, rank.clone());
+        entry.claimed_for = Some((base, answer));
+        if names == entry.claims && same_rank {
+            return;
+        }
+        let old_rank = std::mem::replace(&mut entry.rank, Arc::clone(&rank));
         let old = std::mem::replace(&mut entry.claims, names.clone());
         let mut affected = BTreeSet::new();
         for name in old.iter().filter(|name| old_rank != rank || names.binary_search(name).is_err()) {

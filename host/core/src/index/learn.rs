@@ -5,15 +5,14 @@ use std::{collections::HashSet, sync::Arc};
 use super::{
     Depth, Index,
     fleet::{self, Cluster, Location},
-    record::{DomainEntry, Entry, Verdict, object_key},
+    record::{DomainEntry, Entry, Question, Verdict, object_key},
+    words::Words,
 };
 use crate::{
     decision::{DecisionOutput, InputHash, PolicyFailure},
     effect::{Effect, endpoint_name},
-    facts::{
-        Change, ClusterFact, Domain, Fact, Malformed, Member, Node, Owner, Published, Reach, Record, Service, Slice,
-    },
-    guard,
+    facts::{Change, Domain, Fact, Member, Owner, Published, Record},
+    guard::{self, Checked},
     ids::{ClusterName, ObjectKey},
 };
 
@@ -47,7 +46,7 @@ impl Index {
         }
         if !was_synced && self.host_synced() {
             self.relocate();
-            self.touch_all(Depth::Observe);
+            self.touch_all(&Depth::Observe);
             self.sweep(out);
             let domains: Vec<_> = self.domains.keys().cloned().collect();
             for domain in domains {
@@ -75,7 +74,7 @@ impl Index {
         }
     }
 
-    fn set_record(&mut self, key: &ObjectKey, record: Record) {
+    fn set_record(&mut self, key: &ObjectKey, mut record: Record) {
         let Some(entry) = self.records.get_mut(key) else {
             let entry = Entry::new(key, record);
             if let Some(spec) = &entry.spec {
@@ -85,6 +84,10 @@ impl Index {
             self.touch(key, Depth::Observe);
             return;
         };
+        if entry.status == record.status {
+            // Equal content is kept once.
+            record.status.clone_from(&entry.status);
+        }
         if entry.record == record {
             return;
         }
@@ -193,7 +196,7 @@ impl Index {
                 self.remembered.remove(&name);
                 if self.clusters.remove(&name).is_some() {
                     self.relocate();
-                    self.touch_all(Depth::Observe);
+                    self.touch_all(&Depth::Observe);
                 }
             }
             Change::Reset(all) => {
@@ -202,7 +205,7 @@ impl Index {
                 self.clusters.retain(|name, _| present.contains(name));
                 if self.clusters.len() != before {
                     self.relocate();
-                    self.touch_all(Depth::Observe);
+                    self.touch_all(&Depth::Observe);
                 }
                 for (name, member) in all {
                     self.set_member(&name, member);
@@ -218,7 +221,7 @@ impl Index {
             None => {
                 self.clusters.insert(name.clone(), Cluster::new(member, now));
                 self.relocate();
-                self.touch_all(Depth::Observe);
+                self.touch_all(&Depth::Observe);
             }
             Some(cluster) => {
                 if cluster.status_sent.is_some() && cluster.status_sent == member.status {
@@ -233,7 +236,7 @@ impl Index {
                 }
                 self.relocate();
                 if labels {
-                    self.touch_all(Depth::Observe);
+                    self.touch_all(&Depth::Observe);
                 }
             }
         }
@@ -241,7 +244,7 @@ impl Index {
     }
 
     /// Where the clusters are may have changed: works out the places of the fleet again.
-    fn relocate(&mut self) {
+    pub(super) fn relocate(&mut self) {
         if !(self.synced.members && self.synced.records) {
             return;
         }
@@ -260,7 +263,7 @@ impl Index {
             if places != *self.places {
                 self.places = Arc::new(places);
             }
-            self.touch_all(Depth::Observe);
+            self.touch_all(&Depth::Observe);
         }
         self.unreported.extend(changed);
     }
@@ -285,66 +288,10 @@ impl Index {
             });
             let location = found.map_or_else(Location::default, |dns| Location {
                 region: dns.region.clone(),
-                zones: dns.zones.clone().into(),
+                zones: Arc::clone(&dns.zones),
                 ..Location::default()
             });
             self.remembered.insert(name, location);
-        }
-    }
-
-    fn learn_cluster(&mut self, name: &ClusterName, fact: ClusterFact) {
-        let Some(cluster) = self.clusters.get_mut(name) else {
-            return;
-        };
-        let was_synced = cluster.synced();
-        match fact {
-            ClusterFact::Reach(reach) => {
-                // The words of a failure may differ with every probe; only another kind of failure is news.
-                let same = match (&cluster.reach, &reach) {
-                    (Reach::Unreachable { reason: old, .. }, Reach::Unreachable { reason: new, .. }) => old == new,
-                    (old, new) => old == new,
-                };
-                if !same {
-                    cluster.reach = reach;
-                    self.touch_all(Depth::Observe);
-                }
-            }
-            ClusterFact::Node(change) => {
-                learn_nodes(cluster, change);
-                self.relocate();
-            }
-            // Until it has been read as a whole, single objects of a cluster do not count.
-            ClusterFact::Service(change) => {
-                let touched = learn_services(cluster, change);
-                self.touch_if(was_synced, &touched);
-            }
-            ClusterFact::Slice(change) => {
-                let touched = learn_slices(cluster, change);
-                self.touch_if(was_synced, &touched);
-            }
-            ClusterFact::WatchFailed { resource, message } => {
-                let changed = match message {
-                    Some(message) => {
-                        cluster.watch_failures.insert(resource, message.clone()).as_ref() != Some(&message)
-                    }
-                    None => cluster.watch_failures.remove(resource).is_some(),
-                };
-                if changed {
-                    self.touch_all(Depth::Observe);
-                }
-            }
-        }
-        if self.clusters.get(name).is_some_and(Cluster::synced) && !was_synced {
-            self.touch_all(Depth::Observe);
-        }
-        self.unreported.insert(name.clone());
-    }
-
-    fn touch_if(&mut self, synced: bool, records: &[ObjectKey]) {
-        if synced {
-            for record in records {
-                self.touch(record, Depth::Observe);
-            }
         }
     }
 
@@ -444,7 +391,10 @@ impl Index {
                 entry.failures = 0;
                 let zone = &question.input.subject.domain;
                 let verdict = match guard::check(&question.input, &output, &limits_of(zone)) {
-                    Ok(checked) => Verdict::Answer(Arc::new(checked)),
+                    Ok(mut checked) => {
+                        share_answer(&mut self.words, &mut checked, entry.answered.as_ref());
+                        Verdict::Answer(Arc::new(checked))
+                    }
                     Err(violation) => Verdict::Violated(violation),
                 };
                 (output.recheck_after_seconds, verdict)
@@ -473,7 +423,7 @@ impl Index {
             entry.sent = None;
             entry.status_sent = None;
         }
-        self.touch_all(Depth::Plan);
+        self.touch_all(&Depth::Plan);
         self.sweep(out);
         let domains: Vec<_> = self.domains.keys().cloned().collect();
         for domain in domains {
@@ -516,101 +466,16 @@ fn record_key(object: &ObjectKey) -> Option<ObjectKey> {
     Some(ObjectKey { namespace: Arc::clone(&object.namespace), name: name.into() })
 }
 
-fn learn_nodes(cluster: &mut Cluster, change: Change<Arc<str>, Node>) {
-    match change {
-        Change::Apply(name, node) => {
-            cluster.nodes.get_or_insert_default().insert(name, node);
-        }
-        Change::Delete(name) => {
-            cluster.nodes.get_or_insert_default().remove(&name);
-        }
-        Change::Reset(all) => cluster.nodes = Some(all.into_iter().collect()),
+/// An answer has mostly the names of the one before, and the reasons of everybody.
+fn share_answer(words: &mut Words, checked: &mut Checked, before: Option<&(Question, Verdict)>) {
+    for name in &mut checked.names {
+        words.word(&mut name.because);
     }
-}
-
-fn learn_services(cluster: &mut Cluster, change: Change<ObjectKey, Result<Service, Malformed>>) -> Vec<ObjectKey> {
-    let mut touched = Vec::new();
-    match change {
-        Change::Apply(key, service) => {
-            let malformed = cluster.note_malformed("Service", &key, service.as_ref().err());
-            // What cannot be read leaves the last good content in force.
-            let changed = service.is_ok_and(|service| cluster.set_service(&key, Some(service)));
-            if malformed || changed {
-                touched.push(key);
+    if let Some((_, Verdict::Answer(before))) = before {
+        for (name, before) in checked.names.iter_mut().zip(&before.names) {
+            if name.fqdn == before.fqdn {
+                name.fqdn.clone_from(&before.fqdn);
             }
-        }
-        Change::Delete(key) => {
-            cluster.note_malformed("Service", &key, None);
-            if cluster.set_service(&key, None) {
-                touched.push(key);
-            }
-        }
-        Change::Reset(all) => {
-            let before = cluster.services.take().unwrap_or_default();
-            let mut now = std::collections::HashMap::with_capacity(all.len());
-            for (key, service) in all {
-                let news = cluster.note_malformed("Service", &key, service.as_ref().err());
-                let old = before.get(&key);
-                match (service, old) {
-                    (Ok(service), old) => {
-                        if news || old != Some(&service) {
-                            touched.push(key.clone());
-                        }
-                        now.insert(key, service);
-                    }
-                    // Its last good content stays in force.
-                    (Err(_), Some(old)) => {
-                        now.insert(key.clone(), old.clone());
-                        touched.push(key);
-                    }
-                    (Err(_), None) => touched.push(key),
-                }
-            }
-            touched.extend(before.into_keys().filter(|key| !now.contains_key(key)));
-            let count = now.values().filter(|service| service.load_balancer).count();
-            cluster.load_balancers = u32::try_from(count).unwrap_or(u32::MAX);
-            cluster.services = Some(now);
-        }
-    }
-    touched
-}
-
-fn learn_slices(cluster: &mut Cluster, change: Change<ObjectKey, Result<Slice, Malformed>>) -> Vec<ObjectKey> {
-    match change {
-        Change::Apply(key, slice) => {
-            cluster.note_malformed("EndpointSlice", &key, slice.as_ref().err());
-            match slice {
-                // A first list must have been read before single events count.
-                Ok(slice) if cluster.slices.is_some() => cluster.set_slice(key, Some(slice)),
-                Ok(_) | Err(_) => Vec::new(),
-            }
-        }
-        Change::Delete(key) => {
-            cluster.note_malformed("EndpointSlice", &key, None);
-            if cluster.slices.is_some() { cluster.set_slice(key, None) } else { Vec::new() }
-        }
-        Change::Reset(all) => {
-            let present: HashSet<ObjectKey> = all.iter().map(|(key, _)| key.clone()).collect();
-            let gone: Vec<_> = cluster
-                .slices
-                .iter()
-                .flat_map(|slices| slices.keys())
-                .filter(|key| !present.contains(*key))
-                .cloned()
-                .collect();
-            let mut touched = Vec::new();
-            for key in gone {
-                cluster.note_malformed("EndpointSlice", &key, None);
-                touched.extend(cluster.set_slice(key, None));
-            }
-            for (key, slice) in all {
-                cluster.note_malformed("EndpointSlice", &key, slice.as_ref().err());
-                if let Ok(slice) = slice {
-                    touched.extend(cluster.set_slice(key, Some(slice)));
-                }
-            }
-            cluster.slices.get_or_insert_default();
-            touched
         }
     }
 }

@@ -10,10 +10,12 @@ mod fleet;
 mod flow;
 mod hosts;
 mod learn;
+mod learn_cluster;
 mod observe;
 mod policies;
 mod record;
 mod report;
+mod words;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -27,6 +29,7 @@ use self::{
     fleet::{Cluster, Location},
     hosts::Hosts,
     record::{DomainEntry, Entry},
+    words::Words,
 };
 use crate::{
     decision::{Places, PolicyRef},
@@ -88,10 +91,26 @@ impl Default for Settings {
 }
 
 /// How deep a record must be looked at again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Depth {
+    /// What is published, or who has which name, changed.
     Plan,
+    /// What is known of one cluster changed, and nothing else that observing looks at.
+    ObserveOne(ClusterName),
+    /// Anything may have changed.
     Observe,
+}
+
+impl Depth {
+    /// What covers both.
+    fn deepen(&mut self, other: &Self) {
+        match (&*self, other) {
+            (_, Self::Plan) | (Self::Observe, _) => {}
+            (Self::ObserveOne(one), Self::ObserveOne(same)) if one == same => {}
+            (Self::Plan, _) => self.clone_from(other),
+            (Self::ObserveOne(_), _) => *self = Self::Observe,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -123,10 +142,11 @@ pub struct Index {
     deleting: HashSet<(ObjectKey, Arc<str>)>,
     claims: Claims,
     /// Records whose first answer is on its way; they may want names that younger ones think are free.
-    unheard: BTreeSet<Rank>,
+    unheard: BTreeSet<Arc<Rank>>,
     /// Records that wait for older ones to be heard before they publish names of their own.
-    postponed: BTreeSet<Rank>,
+    postponed: BTreeSet<Arc<Rank>>,
     hosts: Hosts,
+    words: Words,
     wakes: BTreeSet<(Timestamp, ObjectKey)>,
     wake_sent: Option<Timestamp>,
     member_wake: Option<Timestamp>,
@@ -159,6 +179,7 @@ impl Index {
             unheard: BTreeSet::new(),
             postponed: BTreeSet::new(),
             hosts: Hosts::default(),
+            words: Words::default(),
             wakes: BTreeSet::new(),
             wake_sent: None,
             member_wake: None,
@@ -219,15 +240,19 @@ impl Index {
 
     fn touch(&mut self, record: &ObjectKey, depth: Depth) {
         if self.records.contains_key(record) {
-            let known = self.dirty.entry(record.clone()).or_insert(depth);
-            *known = (*known).max(depth);
+            match self.dirty.get_mut(record) {
+                Some(known) => known.deepen(&depth),
+                None => drop(self.dirty.insert(record.clone(), depth)),
+            }
         }
     }
 
-    fn touch_all(&mut self, depth: Depth) {
+    fn touch_all(&mut self, depth: &Depth) {
         for key in self.records.keys() {
-            let known = self.dirty.entry(key.clone()).or_insert(depth);
-            *known = (*known).max(depth);
+            match self.dirty.get_mut(key) {
+                Some(known) => known.deepen(depth),
+                None => drop(self.dirty.insert(key.clone(), depth.clone())),
+            }
         }
     }
 }

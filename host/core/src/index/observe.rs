@@ -37,9 +37,9 @@ pub(super) struct Observation {
     pub(super) ingress: Arc<[Ingress]>,
     pub(super) resolved: Vec<ResolvedHost>,
     /// What a policy may choose from.
-    pub(super) addresses: Vec<IpAddr>,
+    pub(super) addresses: Arc<[IpAddr]>,
     /// All addresses the cluster is known to have or have had; for [`crate::planner::Context::accounted`].
-    pub(super) accounted: Vec<IpAddr>,
+    pub(super) accounted: Arc<[IpAddr]>,
     /// When last seen, the cluster did not have the Service.
     pub(super) gone: bool,
     /// Something about it is unknown: published addresses may be its own.
@@ -49,7 +49,7 @@ pub(super) struct Observation {
     /// When an unreachable cluster's addresses stop counting.
     pub(super) expires: Option<Timestamp>,
     /// Reason and words for people; `None` while it serves and all is well.
-    pub(super) problem: Option<(Reason, String)>,
+    pub(super) problem: Option<Box<(Reason, String)>>,
 }
 
 /// What an observation is made from.
@@ -145,8 +145,8 @@ pub(super) fn observe(
         // A cluster that answers but was never read stays unknown, however long that takes.
         blind &= !(expired && matches!(cluster.reach, Reach::Unreachable { .. }));
     }
-    addresses.sort_unstable();
-    addresses.dedup();
+    let addresses = distinct(addresses, &[]);
+    let accounted = distinct(accounted, &[&addresses]);
 
     let since = super::report::whole(match (down_since, before) {
         (Some(since), _) => since,
@@ -173,7 +173,7 @@ pub(super) fn observe(
         blind,
         expired,
         expires,
-        problem: offer.problem,
+        problem: offer.problem.map(Box::new),
     }
 }
 
@@ -292,6 +292,16 @@ fn remembered(view: &View<'_>, name: &ClusterName, cluster: &Cluster, before: Op
     }
 }
 
+/// Sorted and without duplicates; shares the memory of an equal list.
+fn distinct(mut addresses: Vec<IpAddr>, known: &[&Arc<[IpAddr]>]) -> Arc<[IpAddr]> {
+    addresses.sort_unstable();
+    addresses.dedup();
+    match known.iter().find(|known| known[..] == addresses[..]) {
+        Some(known) => Arc::clone(known),
+        None => addresses.into(),
+    }
+}
+
 struct Lookup {
     addresses: Vec<IpAddr>,
     resolved: Vec<ResolvedHost>,
@@ -339,12 +349,23 @@ fn ips(ingress: &[Ingress]) -> impl Iterator<Item = IpAddr> + '_ {
 }
 
 impl Observation {
+    /// Whether this is what the status says.
+    pub(super) fn is_as(&self, status: &ClusterDns) -> bool {
+        self.cluster == status.cluster
+            && self.region == status.region
+            && self.zones == status.zones
+            && self.ingress == status.ingress
+            && self.resolved == status.resolved
+            && Some(self.state) == status.state
+            && Some(self.since) == status.since
+    }
+
     /// As it goes into the status; also what the next observation compares with.
     pub(super) fn to_status(&self) -> ClusterDns {
         ClusterDns {
             cluster: self.cluster.clone(),
             region: self.region.clone(),
-            zones: self.zones.to_vec(),
+            zones: Arc::clone(&self.zones),
             ingress: Arc::clone(&self.ingress),
             resolved: self.resolved.clone(),
             state: Some(self.state),

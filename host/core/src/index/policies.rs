@@ -65,7 +65,7 @@ impl Index {
             }
             None => {
                 self.default_policies = policies;
-                self.touch_all(Depth::Observe);
+                self.touch_all(&Depth::Observe);
             }
         }
     }
@@ -157,7 +157,7 @@ impl Index {
         }
         let view = self.domains.get(domain)?.view.clone()?;
         let keys = self.by_domain.get(domain);
-        let mut parts: Vec<(Rank, Part)> = Vec::new();
+        let mut parts: Vec<(Arc<Rank>, Part)> = Vec::new();
         for key in keys.into_iter().flatten() {
             let Some(entry) = self.records.get(key) else { continue };
             let Ok((spec, view)) = self.usable(entry) else { continue };
@@ -168,7 +168,8 @@ impl Index {
             if needs.state_age {
                 add_ages(&mut input, &entry.observations, self.now);
             }
-            parts.push((entry.rank.clone(), Part { record: key.clone(), input, published: self.base(key, entry) }));
+            parts
+                .push((Arc::clone(&entry.rank), Part { record: key.clone(), input, published: self.base(key, entry) }));
         }
         // Names go to the older record, as they will later.
         parts.sort_by(|a, b| a.0.cmp(&b.0));

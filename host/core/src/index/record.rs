@@ -54,13 +54,16 @@ pub(super) enum Standing {
     Withdrawn(String),
 }
 
+/// What is published and what was answered.
+pub(super) type ClaimedFor = (Arc<[Endpoint]>, Option<Arc<Checked>>);
+
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) record: Record,
     /// Last specification that could be understood.
     pub(super) spec: Option<RecordSpec>,
     /// Last observation of every cluster; starts from the record's status.
-    pub(super) memory: Vec<ClusterDns>,
+    pub(super) memory: Arc<[ClusterDns]>,
     pub(super) observations: Vec<Observation>,
     /// Asked and not answered yet.
     pub(super) asked: Option<Question>,
@@ -80,7 +83,9 @@ pub(super) struct Entry {
     pub(super) waiting: bool,
     /// Claimed names, sorted.
     pub(super) claims: Vec<Arc<str>>,
-    pub(super) rank: Rank,
+    /// What `claims` was made from.
+    pub(super) claimed_for: Option<ClaimedFor>,
+    pub(super) rank: Arc<Rank>,
     pub(super) hosts: BTreeSet<Arc<str>>,
     pub(super) write_failed: Option<String>,
     /// When to look again without any news.
@@ -91,8 +96,7 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn new(key: &ObjectKey, record: Record) -> Self {
-        let mut memory = record.status.as_ref().map(|status| status.dns.clone()).unwrap_or_default();
-        memory.sort_by(|a, b| a.cluster.cmp(&b.cluster));
+        let memory = record.status.as_ref().map_or_else(|| Arc::new([]) as Arc<[ClusterDns]>, sorted);
         Self {
             spec: record.spec.as_ref().ok().cloned(),
             memory,
@@ -108,7 +112,8 @@ impl Entry {
             status_sent: None,
             waiting: false,
             claims: Vec::new(),
-            rank: Rank { created: record.meta.created, record: key.clone() },
+            claimed_for: None,
+            rank: Arc::new(Rank { created: record.meta.created, record: key.clone() }),
             hosts: BTreeSet::new(),
             write_failed: None,
             wake: None,
@@ -116,6 +121,29 @@ impl Entry {
             record,
         }
     }
+}
+
+impl Entry {
+    /// Whether the claimed names are those of this plan and this answer.
+    pub(super) fn is_claimed_for(&self, endpoints: &Arc<[Endpoint]>, answer: Option<&Arc<Checked>>) -> bool {
+        let Some((known, known_answer)) = &self.claimed_for else { return false };
+        let same_answer = match (known_answer, answer) {
+            (Some(known), Some(answer)) => Arc::ptr_eq(known, answer),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        same_answer && Arc::ptr_eq(known, endpoints)
+    }
+}
+
+/// The clusters by name, as we write them; others may not.
+fn sorted(status: &Arc<RecordStatus>) -> Arc<[ClusterDns]> {
+    if status.dns.is_sorted_by_key(|dns| &dns.cluster) {
+        return Arc::clone(&status.dns);
+    }
+    let mut dns = status.dns.to_vec();
+    dns.sort_by(|a, b| a.cluster.cmp(&b.cluster));
+    dns.into()
 }
 
 /// Key of the DNSEndpoint of a record.

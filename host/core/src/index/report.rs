@@ -116,7 +116,7 @@ impl Index {
         }
         RecordStatus {
             domain,
-            dns: entry.memory.clone(),
+            dns: Arc::clone(&entry.memory),
             observed_generation: generation,
             conditions,
             published: PublishedSummary {
@@ -159,7 +159,7 @@ impl Index {
         problems.extend(entry.plan.withheld.iter().map(|w: &Withheld| (reason_of(w), w.message.to_string())));
         problems.extend(entry.plan.tight.iter().map(|refusal| (refusal.reason, refusal.message.to_string())));
         for observation in &entry.observations {
-            problems.extend(observation.problem.clone().map(|(reason, message)| {
+            problems.extend(observation.problem.as_deref().cloned().map(|(reason, message)| {
                 let message = match (observation.state, observation.expired, observation.addresses.is_empty()) {
                     (ClusterState::Unreachable, true, _) => {
                         format!("{message}; its grace period is over and it counts as having nothing")
@@ -396,7 +396,7 @@ fn programmed(key: &ObjectKey, entry: &Entry, base: &Arc<[Endpoint]>, object: Op
 
 /// Why nothing is there, cluster by cluster.
 pub(super) fn summary(observations: &[Observation]) -> String {
-    let words = observations.iter().map(|observation| match (&observation.problem, observation.state) {
+    let words = observations.iter().map(|observation| match (observation.problem.as_deref(), observation.state) {
         (Some((_, message)), _) => message.clone(),
         (None, ClusterState::NoService) => {
             format!("cluster {} has no Service of that name", observation.cluster)

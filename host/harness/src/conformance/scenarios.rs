@@ -62,7 +62,7 @@ fn sizes(all: &mut Vec<Scenario>, needs: &Needs) {
             regions: vec![Arc::from("eu")],
             zones: vec![ZonePlace { name: Arc::from("eu1"), region: 0 }],
         });
-        each(&mut input, |_, cluster| (cluster.region, cluster.zones) = (Some(0), vec![0]));
+        each(&mut input, |_, cluster| (cluster.region, cluster.zones) = (Some(0), [0].into()));
         input
     });
     add("stretched-clusters", "clusters with nodes in all zones of their region", {
@@ -77,7 +77,7 @@ fn sizes(all: &mut Vec<Scenario>, needs: &Needs) {
         let mut input = fleet(SIZE, needs);
         each(&mut input, |i, cluster| {
             if i % 2 == 0 {
-                (cluster.region, cluster.zones) = (None, Vec::new());
+                (cluster.region, cluster.zones) = (None, Arc::new([]));
             }
         });
         input
@@ -127,14 +127,14 @@ fn addresses(all: &mut Vec<Scenario>, needs: &Needs) {
         each(&mut input, change);
         all.push(Scenario { name, description, input, ordinary: true });
     };
-    add("ipv6-only", "IPv6 addresses and no other", &|i, cluster| cluster.addresses = vec![ipv6(i)]);
+    add("ipv6-only", "IPv6 addresses and no other", &|i, cluster| cluster.addresses = [ipv6(i)].into());
     add("both-families", "an IPv4 and an IPv6 address at every cluster", &|i, cluster| {
-        cluster.addresses = vec![ipv4(i), ipv6(i)];
+        cluster.addresses = [ipv4(i), ipv6(i)].into();
     });
     add("mixed-families", "clusters with IPv4 only beside clusters with IPv6 only", &|i, cluster| {
-        cluster.addresses = vec![if i % 2 == 0 { ipv4(i) } else { ipv6(i) }];
+        cluster.addresses = [if i % 2 == 0 { ipv4(i) } else { ipv6(i) }].into();
     });
-    add("shared-address", "clusters behind one address", &|_, cluster| cluster.addresses = vec![ipv4(1)]);
+    add("shared-address", "clusters behind one address", &|_, cluster| cluster.addresses = [ipv4(1)].into());
     add("many-addresses", "a hundred addresses at every cluster", &|i, cluster| {
         cluster.addresses = (0..100).map(|n| ipv4(i * 256 + n)).collect();
     });

@@ -111,7 +111,7 @@ impl<'a> Columns<'a> {
             columns.address_counts.push(count(cluster.addresses.len()));
         }
         if view.needs.addresses {
-            columns.addresses = clusters.iter().flat_map(|cluster| &cluster.addresses).map(address).collect();
+            columns.addresses = clusters.iter().flat_map(|cluster| &*cluster.addresses).map(address).collect();
         }
         if view.needs.ready_endpoints {
             columns.ready_endpoints = clusters.iter().map(|cluster| cluster.ready_endpoints).collect();
