@@ -196,7 +196,12 @@ fn world() -> Sim {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        // The rarest finding so far took one sequence in ten thousand.
+        cases: ProptestConfig::default().cases.max(4000),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn nothing_forbidden_ever_happens(events in proptest::collection::vec(event(), 1..40)) {
@@ -258,7 +263,6 @@ proptest! {
     #[test]
     fn any_order_of_the_same_facts_ends_in_the_same_plan(
         events in proptest::collection::vec(event(), 1..25),
-        order in any::<prop::sample::Index>(),
         seed in proptest::collection::vec(any::<u32>(), 60),
     ) {
         let mut sim = world();
@@ -267,7 +271,6 @@ proptest! {
                 happen(&mut sim, event, step as i64);
             }
         }
-        let _ = order;
         let facts = facts(&sim);
         let reference = outcome(&facts);
         // Host facts of members come before those of the member itself; all else in any order.
