@@ -105,7 +105,7 @@ pub struct CheckedName {
     /// The policy's words.
     pub because: Arc<str>,
     /// Withheld for a reason that does not depend on other records.
-    pub refused: Option<Refusal>,
+    pub refused: Option<Box<Refusal>>,
 }
 
 /// Addresses of both families, sorted, without duplicates.
@@ -143,7 +143,7 @@ impl Addresses {
 #[derive(Clone, Debug, PartialEq)]
 pub enum CheckedAnswer {
     /// Addresses; never empty.
-    Addresses(Addresses),
+    Addresses(Arc<Addresses>),
     /// Several sets, none of them empty.
     Sets(Vec<CheckedSet>),
     /// What the fallback says.
@@ -212,7 +212,7 @@ pub fn check(input: &DecisionInput, output: &DecisionOutput, limits: &Limits<'_>
             answer: check_answer(input, i, &decision.answer, limits, &mut memo)?,
             ttl: (*ttl).max(limits.min_ttl).min(limits.max_ttl),
             because: memo.text(&decision.because),
-            refused,
+            refused: refused.map(Box::new),
         });
     }
     Ok(Checked { names })
@@ -401,7 +401,7 @@ fn check_answer<'a>(
 
 fn addresses(all: Vec<IpAddr>) -> CheckedAnswer {
     let addresses = Addresses::of(all);
-    if addresses.is_empty() { CheckedAnswer::Otherwise } else { CheckedAnswer::Addresses(addresses) }
+    if addresses.is_empty() { CheckedAnswer::Otherwise } else { CheckedAnswer::Addresses(Arc::new(addresses)) }
 }
 
 fn bound(all: &[IpAddr], i: usize, limits: &Limits<'_>) -> Result<(), Violation> {

@@ -131,7 +131,7 @@ impl<'a> Work<'a> {
     fn decide(&mut self, wanted: &'a CheckedName) -> (NameOutcome, Vec<Endpoint>) {
         if let Some(refusal) = &wanted.refused {
             self.withhold(&wanted.fqdn, None, refusal);
-            return (NameOutcome::Withheld(refusal.clone()), Vec::new());
+            return (NameOutcome::Withheld(Refusal::clone(refusal)), Vec::new());
         }
         if let Some(other) = (self.context.taken_by)(&wanted.fqdn) {
             let refusal = Refusal {

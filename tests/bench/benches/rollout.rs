@@ -45,7 +45,10 @@ fn engine() -> Engine {
 }
 
 fn load(engine: &Engine, bytes: &[u8], config: Option<&str>) -> Arc<Policy> {
-    engine.load(&LoadRequest { config, ..LoadRequest::new("bench", bytes) }).expect("a policy")
+    // An interpreter needs more than the usual for a thousand clusters.
+    let mut request = LoadRequest { config, ..LoadRequest::new("bench", bytes) };
+    request.budget.fuel = 100_000_000;
+    engine.load(&request).expect("a policy")
 }
 
 /// The policy for what it decides, the one in the box for the rest.

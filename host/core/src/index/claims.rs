@@ -20,14 +20,18 @@ pub(super) struct Rank {
 #[derive(Debug)]
 enum Claimants {
     One(Arc<Rank>),
-    Many(BTreeSet<Arc<Rank>>),
+    /// Apart, so that the many names of one record only take less room.
+    Many(Box<Several>),
 }
+
+#[derive(Debug)]
+struct Several(BTreeSet<Arc<Rank>>);
 
 impl Claimants {
     fn oldest(&self) -> Option<&Arc<Rank>> {
         match self {
             Self::One(rank) => Some(rank),
-            Self::Many(ranks) => ranks.first(),
+            Self::Many(ranks) => ranks.0.first(),
         }
     }
 }
@@ -77,12 +81,12 @@ impl Claims {
                 let other = Arc::clone(other);
                 self.share(&other.record);
                 self.share(&rank.record);
-                let many = BTreeSet::from([other, Arc::clone(rank)]);
+                let many = Box::new(Several(BTreeSet::from([other, Arc::clone(rank)])));
                 self.by_name.insert(Arc::clone(name), Claimants::Many(many));
             }
             Some(Claimants::Many(ranks)) => {
-                if ranks.insert(Arc::clone(rank)) {
-                    affected.extend(ranks.iter().filter(|other| *other != rank).map(|other| other.record.clone()));
+                if ranks.0.insert(Arc::clone(rank)) {
+                    affected.extend(ranks.0.iter().filter(|other| *other != rank).map(|other| other.record.clone()));
                     self.share(&rank.record);
                 }
             }
@@ -98,11 +102,11 @@ impl Claims {
             }
             Some(Claimants::One(_)) => {}
             Some(Claimants::Many(ranks)) => {
-                if !ranks.remove(rank) {
+                if !ranks.0.remove(rank) {
                     return;
                 }
-                affected.extend(ranks.iter().map(|other| other.record.clone()));
-                let last = if ranks.len() < 2 { ranks.pop_first() } else { None };
+                affected.extend(ranks.0.iter().map(|other| other.record.clone()));
+                let last = if ranks.0.len() < 2 { ranks.0.pop_first() } else { None };
                 self.unshare(&rank.record);
                 if let Some(last) = last {
                     self.unshare(&last.record);

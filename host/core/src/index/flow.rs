@@ -13,7 +13,7 @@ use super::{
     claims::Rank,
     fleet::Cluster,
     observe::{self, Observation, View},
-    record::{DomainView, Entry, Question, Standing, Verdict, check_spec, object_key},
+    record::{DomainView, Entry, Question, Standing, Verdict, check_spec, names_of, object_key},
 };
 use crate::{
     decision::{self, ClusterState, DecisionInput, InputHash, Needs, PolicyRef, Subject},
@@ -490,13 +490,9 @@ impl Index {
         if same_rank && entry.is_claimed_for(&base, answer) {
             return;
         }
-        let answer = answer.map(Arc::clone);
-        let mut names: Vec<Arc<str>> = base.iter().map(|endpoint| Arc::clone(&endpoint.dns_name)).collect();
-        if let Some(checked) = &answer {
-            names.extend(checked.names.iter().filter(|n| n.refused.is_none()).map(|name| Arc::clone(&name.fqdn)));
-        }
-        names.sort_unstable();
-        names.dedup();
+        let claimed_for = (base, answer.map(Arc::clone));
+        let names = names_of(&claimed_for);
+        let old = entry.claims();
         let rank = if same_rank {
             Arc::clone(&entry.rank)
         } else {
@@ -505,12 +501,11 @@ impl Index {
         let Some(entry) = self.records.get_mut(key) else {
             return;
         };
-        entry.claimed_for = Some((base, answer));
-        if names == entry.claims && same_rank {
+        entry.claimed_for = Some(claimed_for);
+        if names == old && same_rank {
             return;
         }
         let old_rank = std::mem::replace(&mut entry.rank, Arc::clone(&rank));
-        let old = std::mem::replace(&mut entry.claims, names.clone());
         let mut affected = BTreeSet::new();
         for name in old.iter().filter(|name| old_rank != rank || names.binary_search(name).is_err()) {
             self.claims.remove(name, &old_rank, &mut affected);

@@ -131,7 +131,7 @@ impl Index {
             domain.remove(key);
         }
         let mut affected = std::collections::BTreeSet::new();
-        for name in &entry.claims {
+        for name in &entry.claims() {
             self.claims.remove(name, &entry.rank, &mut affected);
         }
         for other in affected {

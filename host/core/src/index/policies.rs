@@ -198,7 +198,7 @@ impl Index {
         };
         let others = self.domains.iter().filter(|(name, entry)| ***name != *domain && shares_zone(entry));
         let records = others.filter_map(|(name, _)| self.by_domain.get(name)).flatten();
-        let claimed = |entry: &Entry| entry.claims.clone();
+        let claimed = |entry: &Entry| entry.claims();
         records
             .filter_map(|key| Some((key, self.records.get(key)?)))
             .flat_map(|(key, entry)| claimed(entry).into_iter().map(|name| (name, key.clone())))

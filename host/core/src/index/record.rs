@@ -81,9 +81,7 @@ pub(super) struct Entry {
     pub(super) status_sent: Option<Arc<RecordStatus>>,
     /// Waits for older records to be heard.
     pub(super) waiting: bool,
-    /// Claimed names, sorted.
-    pub(super) claims: Vec<Arc<str>>,
-    /// What `claims` was made from.
+    /// Whose names are claimed; see [`Entry::claims`].
     pub(super) claimed_for: Option<ClaimedFor>,
     pub(super) rank: Arc<Rank>,
     pub(super) hosts: BTreeSet<Arc<str>>,
@@ -111,7 +109,6 @@ impl Entry {
             status: None,
             status_sent: None,
             waiting: false,
-            claims: Vec::new(),
             claimed_for: None,
             rank: Arc::new(Rank { created: record.meta.created, record: key.clone() }),
             hosts: BTreeSet::new(),
@@ -123,7 +120,23 @@ impl Entry {
     }
 }
 
+/// The names that are published and those that are wanted, sorted.
+pub(super) fn names_of((published, answer): &ClaimedFor) -> Vec<Arc<str>> {
+    let mut names: Vec<Arc<str>> = published.iter().map(|endpoint| Arc::clone(&endpoint.dns_name)).collect();
+    if let Some(checked) = answer {
+        names.extend(checked.names.iter().filter(|name| name.refused.is_none()).map(|name| Arc::clone(&name.fqdn)));
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 impl Entry {
+    /// Claimed names, sorted.
+    pub(super) fn claims(&self) -> Vec<Arc<str>> {
+        self.claimed_for.as_ref().map(names_of).unwrap_or_default()
+    }
+
     /// Whether the claimed names are those of this plan and this answer.
     pub(super) fn is_claimed_for(&self, endpoints: &Arc<[Endpoint]>, answer: Option<&Arc<Checked>>) -> bool {
         let Some((known, known_answer)) = &self.claimed_for else { return false };
