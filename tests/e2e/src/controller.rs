@@ -43,12 +43,20 @@ impl Controller {
             format!("--kubeconfig={}", kubeconfig.display()),
             format!("--health-address={}", health.address()),
             format!("--metrics-address={}", metrics.address()),
-            "--log-level=debug".to_owned(),
         ];
+        if !flags.iter().any(|flag| flag.starts_with("--log-level=")) {
+            args.push("--log-level=debug".to_owned());
+        }
         args.extend(flags.iter().map(|flag| (*flag).to_owned()));
         let log = folder.join(format!("{name}.log"));
         let spec = Spec::new(name, mcsdns()?, log).args(args);
         Ok(Self { process: Process::start(&spec)?, health, metrics })
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Its log so far.
