@@ -19,7 +19,6 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use jiff::Timestamp;
 use mcsdns_core::{
     decision::{
         Answer, Decision, DecisionInput, DecisionOutput, Fallback, Name, Needs, Place, PolicyFailure, PolicyRef,
