@@ -69,7 +69,12 @@ impl Replica {
         let options = Options {
             health_address: Some(port.address()),
             metrics_address: Some(port.address()),
-            leader: LeaderOptions { identity: Some(name.to_owned()), ..LeaderOptions::default() },
+            leader: LeaderOptions {
+                identity: Some(name.to_owned()),
+                // Longer than anybody here waits: who leads next was handed the lease.
+                lease_duration: Duration::from_secs(900),
+                ..LeaderOptions::default()
+            },
             members: mcsdns_controller::options::MemberOptions {
                 probe: ProbeOptions {
                     interval: Duration::from_secs(1),
@@ -263,9 +268,7 @@ async fn two_replicas_publish_repair_hand_over_and_withdraw() -> Result<()> {
     calm(&fleet).await?;
     let mark = host.audit_mark().await?;
     first.end().await?;
-    let handed = Instant::now();
     second.leads(true).await?;
-    assert!(handed.elapsed() < LeaderOptions::default().lease_duration, "{:?}", handed.elapsed());
     calm(&fleet).await?;
     assert_eq!(writes(&fleet, mark).await?, []);
     fixtures::ingress_of(&c1, "test", "nginx", &["192.0.2.12"]).await?;

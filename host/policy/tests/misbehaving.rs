@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{ENGINE, MISBEHAVING, assert_alive, decide, misbehaving};
+use common::{ENGINE, MISBEHAVING, assert_alive, component, decide, misbehaving};
 use mcsdns_bench::fleet::fleet;
 use mcsdns_core::decision::{Answer, Fallback, Place, PolicyFailure};
 use mcsdns_policy::{Aspect, Budget, Configured, LoadRequest, PolicySet, RunError};
@@ -182,6 +182,41 @@ fn it_is_configured_once() {
     assert_eq!(policy.log().iter().map(|line| line.message.as_str()).collect::<Vec<_>>(), ["configured"]);
     let decided = PolicySet::all(&policy).unwrap().decide(&fleet(3)).unwrap();
     assert!(decided.log.is_empty(), "{:?}", decided.log);
+}
+
+/// The same policy with a part that nobody uses, over which its state cannot be written down: a component within the
+/// component, which languages with an interpreter have.
+fn with_a_nested_component() -> Vec<u8> {
+    const COMPONENT_SECTION: u8 = 4;
+    let nested = component("(component (core module))");
+    let length = u8::try_from(nested.len()).unwrap();
+    assert!(length < 0x80, "longer lengths take more than one byte");
+    [MISBEHAVING, &[COMPONENT_SECTION, length], &nested].concat()
+}
+
+#[test]
+fn a_policy_whose_state_cannot_be_kept_is_configured_for_every_decision() {
+    let bytes = with_a_nested_component();
+    let load = |deed: &str| {
+        let config = format!("{deed:?}");
+        ENGINE.load(&LoadRequest { config: Some(&config), ..LoadRequest::new("nested", &bytes) })
+    };
+    let policy = load("log-in-configure").unwrap();
+    let Configured::EveryTime { because } = policy.configured() else { panic!("{:?}", policy.configured()) };
+    assert!(because.contains("nested components"), "{because}");
+    let policies = PolicySet::all(&policy).unwrap();
+    let once = PolicySet::all(&misbehaving("log-in-configure", Budget::default()).unwrap()).unwrap();
+    for _ in 0..3 {
+        let decided = policies.decide(&fleet(3)).unwrap();
+        assert_eq!(decided.output, once.decide(&fleet(3)).unwrap().output);
+        assert_eq!(decided.log.iter().map(|line| line.message.as_str()).collect::<Vec<_>>(), ["configured"]);
+    }
+    // The deed comes with the configuration, and what is wrong with one is heard at once.
+    let named = PolicySet::all(&load("name-outside-domain").unwrap()).unwrap().decide(&fleet(3)).unwrap();
+    assert_eq!(named.output.names[0].fqdn, "www.example.org");
+    assert_eq!(load("refuse-in-configure").unwrap_err().reason(), "ConfigRefused");
+    assert_eq!(load("panic-in-configure").unwrap_err().reason(), "Trap");
+    assert_alive();
 }
 
 #[test]

@@ -228,7 +228,7 @@ async fn changes(world: &World, endpoints: &Api<DynamicObject>, round: usize) ->
 
 fn report(what: &str, mut took: Vec<f64>) {
     took.sort_by(f64::total_cmp);
-    let at = |share: usize| took.get(took.len() * share / 100).or(took.last()).copied().unwrap_or_default();
+    let at = |share: usize| took.get(took.len() * share / 100).or_else(|| took.last()).copied().unwrap_or_default();
     println!(
         "{what:<21} {:.1} ms median, {:.1} ms at 90 %, {:.1} ms at most, of {}",
         at(50),
