@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{ENGINE, MISBEHAVING, assert_alive, component, decide, misbehaving};
+use common::{ENGINE, MISBEHAVING, assert_alive, component, decide, misbehaving, unhurried};
 use mcsdns_bench::fleet::fleet;
 use mcsdns_core::decision::{Answer, Fallback, Place, PolicyFailure};
 use mcsdns_policy::{Aspect, Budget, Configured, LoadRequest, PolicySet, RunError};
@@ -31,7 +31,7 @@ fn by_time() -> Budget {
 
 #[test]
 fn without_a_bad_deed_it_is_a_policy_like_any_other() {
-    let decided = decide("behave", Budget::default()).unwrap();
+    let decided = decide("behave", unhurried()).unwrap();
     assert_eq!(decided.output.ttls, [60]);
     assert!(decided.cost.fuel > 0 && decided.cost.memory_bytes > 0, "{:?}", decided.cost);
 }
@@ -60,7 +60,7 @@ fn every_deed_has_an_error_of_its_own() {
         ("too-many-targets", Aspect::Selection, "TooManyAnswers"),
         ("too-few-ttls", Aspect::Ttl, "WrongCount"),
     ] {
-        let error = decide(deed, Budget::default()).expect_err(deed);
+        let error = decide(deed, unhurried()).expect_err(deed);
         assert_eq!((error.aspect, error.reason()), (aspect, reason), "{deed}: {error}");
         assert_eq!(&*error.policy, "misbehaving");
         assert_alive();
@@ -82,7 +82,7 @@ fn every_loop_ends_in_time_even_with_fuel_left() {
 
 #[test]
 fn a_loop_stops_at_the_same_instruction_every_time() {
-    let mut budget = Budget::default();
+    let mut budget = unhurried();
     budget.fuel = 1_000_000;
     let ends: Vec<_> = (0..3).map(|_| decide("loop-in-names", budget).unwrap_err().error).collect();
     assert!(ends.iter().all(|end| *end == RunError::OutOfFuel { fuel: 1_000_000 }), "{ends:?}");
@@ -90,30 +90,30 @@ fn a_loop_stops_at_the_same_instruction_every_time() {
 
 #[test]
 fn errors_say_how_much_was_allowed() {
-    let mut budget = Budget::default();
+    let mut budget = unhurried();
     budget.memory_bytes = 4 << 20;
     let RunError::OutOfMemory { wanted, limit } = decide("grow-in-names", budget).unwrap_err().error else { panic!() };
     assert!(wanted > limit && limit == 4 << 20);
-    let mut budget = Budget::default();
+    let mut budget = unhurried();
     budget.output_bytes = 64 << 10;
     budget.memory_bytes = 8 << 20;
     assert_eq!(decide("huge-name", budget).unwrap_err().error, RunError::OutputTooLarge { limit: 64 << 10 });
     assert_eq!(
-        decide("refuse", Budget::default()).unwrap_err().error,
+        decide("refuse", unhurried()).unwrap_err().error,
         RunError::Refused { field: "subject.service".to_owned(), message: "asked to".to_owned() }
     );
 }
 
 #[test]
 fn a_failure_is_told_in_words_and_with_a_reason() {
-    let failure = PolicyFailure::from(decide("too-few-ttls", Budget::default()).unwrap_err());
+    let failure = PolicyFailure::from(decide("too-few-ttls", unhurried()).unwrap_err());
     assert_eq!(failure.reason, "WrongCount");
     assert_eq!(failure.to_string(), "policy misbehaving: ttl: answered 0 TTLs for 1 names");
 }
 
 #[test]
 fn a_flood_of_log_lines_is_cut() {
-    let error = decide("log-flood", Budget::default()).unwrap_err();
+    let error = decide("log-flood", unhurried()).unwrap_err();
     let budget = Budget::default();
     let bytes: usize = error.log.iter().map(|line| line.message.len()).sum();
     assert!(!error.log.is_empty() && error.log.len() <= usize::try_from(budget.log_lines).unwrap());
@@ -122,14 +122,14 @@ fn a_flood_of_log_lines_is_cut() {
 
 #[test]
 fn the_last_words_before_a_crash_are_kept() {
-    let error = decide("log-then-panic", Budget::default()).unwrap_err();
+    let error = decide("log-then-panic", unhurried()).unwrap_err();
     let said: Vec<_> = error.log.iter().map(|line| (line.aspect, line.message.as_str())).collect();
     assert_eq!(said, [(Some(Aspect::Naming), "about to fail")]);
 }
 
 #[test]
 fn nothing_passes_from_one_decision_to_the_next() {
-    let policies = PolicySet::all(&misbehaving("remember", Budget::default()).unwrap()).unwrap();
+    let policies = PolicySet::all(&misbehaving("remember", unhurried()).unwrap()).unwrap();
     for _ in 0..3 {
         let decided = policies.decide(&fleet(3)).unwrap();
         assert!(decided.output.names[0].fqdn.starts_with("1."), "{}", decided.output.names[0].fqdn);
@@ -138,7 +138,7 @@ fn nothing_passes_from_one_decision_to_the_next() {
 
 #[test]
 fn what_guard_rails_must_catch_comes_out_as_it_is() {
-    let output = |deed: &str| decide(deed, Budget::default()).expect(deed).output;
+    let output = |deed: &str| decide(deed, unhurried()).expect(deed).output;
     assert_eq!(output("name-outside-domain").names[0].fqdn, "www.example.org");
     assert_eq!(output("name-malformed").names[0].fqdn, "a..b\0.example.com");
     assert_eq!(output("place-out-of-range").names[0].place, Place::Zone(4_000_000_000));
@@ -157,7 +157,7 @@ fn what_guard_rails_must_catch_comes_out_as_it_is() {
 
 #[test]
 fn configuring_has_limits_too() {
-    let mut budget = Budget::default();
+    let mut budget = unhurried();
     budget.configure_fuel = 200_000_000;
     for (deed, reason) in [
         ("loop-in-configure", "OutOfFuel"),
@@ -176,7 +176,7 @@ fn configuring_has_limits_too() {
 
 #[test]
 fn it_is_configured_once() {
-    let policy = misbehaving("log-in-configure", Budget::default()).unwrap();
+    let policy = misbehaving("log-in-configure", unhurried()).unwrap();
     assert_eq!(*policy.configured(), Configured::Once);
     assert_eq!(policy.config(), Some("\"log-in-configure\""));
     assert_eq!(policy.log().iter().map(|line| line.message.as_str()).collect::<Vec<_>>(), ["configured"]);
@@ -199,13 +199,13 @@ fn a_policy_whose_state_cannot_be_kept_is_configured_for_every_decision() {
     let bytes = with_a_nested_component();
     let load = |deed: &str| {
         let config = format!("{deed:?}");
-        ENGINE.load(&LoadRequest { config: Some(&config), ..LoadRequest::new("nested", &bytes) })
+        ENGINE.load(&LoadRequest { config: Some(&config), budget: unhurried(), ..LoadRequest::new("nested", &bytes) })
     };
     let policy = load("log-in-configure").unwrap();
     let Configured::EveryTime { because } = policy.configured() else { panic!("{:?}", policy.configured()) };
     assert!(because.contains("nested components"), "{because}");
     let policies = PolicySet::all(&policy).unwrap();
-    let once = PolicySet::all(&misbehaving("log-in-configure", Budget::default()).unwrap()).unwrap();
+    let once = PolicySet::all(&misbehaving("log-in-configure", unhurried()).unwrap()).unwrap();
     for _ in 0..3 {
         let decided = policies.decide(&fleet(3)).unwrap();
         assert_eq!(decided.output, once.decide(&fleet(3)).unwrap().output);
@@ -236,7 +236,7 @@ fn a_policy_is_told_what_it_asked_for() {
         .map(|(key, value)| (Arc::from(key), Arc::from(value)))
         .to_vec();
     let said = |deed: &str| {
-        let policies = PolicySet::all(&misbehaving(deed, Budget::default()).unwrap()).unwrap();
+        let policies = PolicySet::all(&misbehaving(deed, unhurried()).unwrap()).unwrap();
         assert_eq!(policies.policy_ref().needs.cluster_labels, ["misbehaving/label", "other/label"]);
         policies.decide(&input).unwrap().output
     };
@@ -244,7 +244,7 @@ fn a_policy_is_told_what_it_asked_for() {
     input.clusters[1].labels = vec![(1, Arc::from("blue"))];
     input.clusters[1].state_for_seconds = Some(17);
     input.clusters[1].ready_endpoints = 5;
-    let policies = PolicySet::all(&misbehaving("fleet", Budget::default()).unwrap()).unwrap();
+    let policies = PolicySet::all(&misbehaving("fleet", unhurried()).unwrap()).unwrap();
     let fleet = policies.decide(&input).unwrap().output.decisions[0].because.clone();
     for part in [
         "states: [ClusterState::Serving, ClusterState::Serving]",
@@ -263,7 +263,7 @@ fn a_policy_is_told_what_it_asked_for() {
 
 #[test]
 fn more_threads_than_instances_wait_for_each_other() {
-    let policies = Arc::new(PolicySet::all(&misbehaving("behave", Budget::default()).unwrap()).unwrap());
+    let policies = Arc::new(PolicySet::all(&misbehaving("behave", unhurried()).unwrap()).unwrap());
     let threads: Vec<_> = (0..64)
         .map(|_| {
             let policies = Arc::clone(&policies);

@@ -51,9 +51,11 @@ fn config_map(name: &str, binary: &[(&str, &[u8])], data: &[(&str, &str)]) -> Va
     value
 }
 
-/// The policy that does as its configuration says.
+/// The policy that does as its configuration says, with all the time there is: on the busiest machine a loop shall end
+/// by its fuel.
 fn deed(name: &str, deed: &str) -> Value {
-    config_map(name, &[("policy.wasm", MISBEHAVING)], &[("config", &format!("{deed:?}"))])
+    let budget = "wallMillis: 5000\nconfigureMillis: 60000\n";
+    config_map(name, &[("policy.wasm", MISBEHAVING)], &[("config", &format!("{deed:?}")), ("budget", budget)])
 }
 
 async fn policies(world: &World, policies: Value) {

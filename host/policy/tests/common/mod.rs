@@ -21,9 +21,17 @@ pub fn component(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// The usual budget with all the time there is, for what must end by something else on the busiest machine.
+pub fn unhurried() -> Budget {
+    let mut budget = Budget::default();
+    budget.wall_millis = Budget::ceiling().wall_millis;
+    budget.configure_millis = Budget::ceiling().configure_millis;
+    budget
+}
+
 /// Loads bytes with the usual budget.
 pub fn load(bytes: &[u8]) -> Result<Arc<Policy>, LoadError> {
-    ENGINE.load(&LoadRequest::new("test", bytes))
+    ENGINE.load(&LoadRequest { budget: unhurried(), ..LoadRequest::new("test", bytes) })
 }
 
 /// Loads the policy that misbehaves, and says how.
