@@ -31,6 +31,8 @@ lint: setup ## Formatting, clippy, docs, crates alone, licences
 bench: setup ## Benchmarks; figures go to docs/performance.md by hand
 	plugins/build.sh
 	cargo bench --locked -p mcsdns-bench
+	cargo build --locked --release --bin mcsdns
+	cargo bench --locked -p mcsdns-e2e
 
 .PHONY: build
 build: setup ## Build the release binary target/release/mcsdns
