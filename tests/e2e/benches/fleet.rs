@@ -16,11 +16,11 @@ use anyhow::{Context, Result, ensure};
 use futures::{TryStreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use kube::{
-    Api, Client,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, WatchEvent, WatchParams},
+    Api,
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, WatchEvent, WatchParams},
 };
-use mcsdns_e2e::{Controller, Member, World, lines};
-use mcsdns_testbed::{AuditMark, fixtures, wait_until};
+use mcsdns_e2e::{Controller, Member, World, endpoints, lines};
+use mcsdns_testbed::{AuditMark, fixtures, stays, wait_until};
 use serde_json::json;
 
 const MEMBERS: [Member; 2] =
@@ -30,6 +30,8 @@ const FLAGS: [&str; 4] = ["--probe-interval=1s", "--probe-timeout=1s", "--probe-
 /// Requests at once of the hands that prepare and compare: as many as the controller has writers.
 const PARALLEL: usize = 16;
 const CHANGES: usize = 50;
+/// When nothing was written for so long, nothing will be.
+const QUIET: Duration = Duration::from_secs(2);
 const LONG: Duration = Duration::from_secs(600);
 
 #[tokio::main]
@@ -127,18 +129,6 @@ async fn prepare(world: &World, records: usize) -> Result<()> {
     .await
 }
 
-/// DNSEndpoints of ExternalDNS's own group.
-fn endpoints(client: &Client, namespace: &str) -> Api<DynamicObject> {
-    let resource = ApiResource {
-        group: "externaldns.k8s.io".to_owned(),
-        version: "v1alpha1".to_owned(),
-        api_version: "externaldns.k8s.io/v1alpha1".to_owned(),
-        kind: "DNSEndpoint".to_owned(),
-        plural: "dnsendpoints".to_owned(),
-    };
-    Api::namespaced_with(client.clone(), namespace, &resource)
-}
-
 /// How many there are, without fetching them.
 async fn count(api: &Api<DynamicObject>) -> Result<usize> {
     let list = api.list_metadata(&ListParams::default().limit(1)).await?;
@@ -182,14 +172,15 @@ async fn baseline(world: &World, records: usize) -> Result<f64> {
 /// Waits until the controller has stopped writing; how much it wrote since the mark and in how many seconds.
 async fn calm(world: &World, mark: AuditMark) -> Result<(usize, f64)> {
     let mut known = usize::MAX;
-    let writes = loop {
+    let writes = wait_until(LONG, "the controller to have nothing to write", async || {
+        let before = known;
+        stays(QUIET, "silence", async || Ok(())).await?;
         let writes = world.writes_since(mark).await?;
-        if writes.len() == known {
-            break writes;
-        }
         known = writes.len();
-        tokio::time::sleep(Duration::from_secs(2)).await;
-    };
+        ensure!(known == before, "it has written {known} objects");
+        Ok(writes)
+    })
+    .await?;
     let mut times = writes.iter().map(|write| write.received.parse::<Timestamp>()).collect::<Result<Vec<_>, _>>()?;
     times.sort();
     let seconds = match (times.first(), times.last()) {

@@ -10,7 +10,7 @@ mod world;
 
 pub use binary::{mcsdns, run, told};
 pub use controller::Controller;
-pub use records::{endpoint, lines, sorted};
+pub use records::{endpoint, endpoints, lines, sorted};
 pub use world::{Member, NAMESPACE, World, deploy_file};
 
 /// For what takes a second or two on a quiet machine.

@@ -7,11 +7,9 @@ use kube::{
 };
 use serde_json::Value;
 
-/// The DNSEndpoint of a record, in ExternalDNS's own group.
-///
-/// # Errors
-/// When there is none.
-pub async fn endpoint(client: &Client, namespace: &str, record: &str) -> Result<DynamicObject> {
+/// The DNSEndpoints of a namespace, in ExternalDNS's own group.
+#[must_use]
+pub fn endpoints(client: &Client, namespace: &str) -> Api<DynamicObject> {
     let resource = ApiResource {
         group: "externaldns.k8s.io".to_owned(),
         version: "v1alpha1".to_owned(),
@@ -19,8 +17,16 @@ pub async fn endpoint(client: &Client, namespace: &str, record: &str) -> Result<
         kind: "DNSEndpoint".to_owned(),
         plural: "dnsendpoints".to_owned(),
     };
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
-    api.get(&format!("service-{record}")).await.with_context(|| format!("no DNSEndpoint of {namespace}/{record}"))
+    Api::namespaced_with(client.clone(), namespace, &resource)
+}
+
+/// The DNSEndpoint of a record.
+///
+/// # Errors
+/// When there is none.
+pub async fn endpoint(client: &Client, namespace: &str, record: &str) -> Result<DynamicObject> {
+    let object = endpoints(client, namespace).get(&format!("service-{record}")).await;
+    object.with_context(|| format!("no DNSEndpoint of {namespace}/{record}"))
 }
 
 /// Its endpoints as `name TYPE ttl target,target`, sorted.

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use kube::api::{Api, DeleteParams, DynamicObject};
-use mcsdns_e2e::{Member, SOON, World, endpoint, lines};
+use kube::api::DeleteParams;
+use mcsdns_e2e::{Member, SOON, World, endpoint, endpoints, lines};
 use mcsdns_testbed::{ControllerManager, apply, fixtures, kubectl, stays, wait_until};
 use serde_json::json;
 
@@ -29,18 +29,6 @@ async fn started() -> World {
     world
 }
 
-async fn dns_endpoints(world: &World) -> Api<DynamicObject> {
-    let api = world.ours("DNSEndpoint", "test").await.unwrap();
-    let resource = kube::api::ApiResource {
-        group: "externaldns.k8s.io".to_owned(),
-        version: "v1alpha1".to_owned(),
-        api_version: "externaldns.k8s.io/v1alpha1".to_owned(),
-        kind: "DNSEndpoint".to_owned(),
-        plural: "dnsendpoints".to_owned(),
-    };
-    Api::namespaced_with(api.into_client(), "test", &resource)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn drift_is_repaired_and_the_objects_of_others_are_left_alone() {
     let world = started().await;
@@ -54,7 +42,10 @@ async fn drift_is_repaired_and_the_objects_of_others_are_left_alone() {
         .unwrap();
     world.published("test", "nginx", &expected("nginx", "10.20.30.1")).await.unwrap();
     let uid = endpoint(&world.client("host").await.unwrap(), "test", "nginx").await.unwrap().metadata.uid;
-    dns_endpoints(&world).await.delete("service-nginx", &DeleteParams::default()).await.unwrap();
+    endpoints(&world.client("host").await.unwrap(), "test")
+        .delete("service-nginx", &DeleteParams::default())
+        .await
+        .unwrap();
     let client = world.client("host").await.unwrap();
     wait_until(SOON, "the object to be made again", async || {
         let object = endpoint(&client, "test", "nginx").await?;
