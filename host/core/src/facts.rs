@@ -23,6 +23,17 @@ pub enum Change<K, V> {
     Reset(Vec<(K, V)>),
 }
 
+impl<K, V> Change<K, V> {
+    /// Every object that exists after the change, as far as the change tells.
+    pub(crate) fn each_mut(&mut self, mut with: impl FnMut(&mut K, &mut V)) {
+        match self {
+            Self::Apply(key, value) => with(key, value),
+            Self::Delete(_) => {}
+            Self::Reset(all) => all.iter_mut().for_each(|(key, value)| with(key, value)),
+        }
+    }
+}
+
 /// An object that exists but cannot be understood. Its last good content, if any, stays in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed {

@@ -32,7 +32,8 @@ pub struct Context<'a> {
     pub accounted: Option<&'a HashSet<IpAddr>>,
     /// Some unknown cluster's region is unknown too, so that names may be missing only because of that.
     pub unplaced: bool,
-    /// Some cluster cannot be seen, be its grace period over or not: it may serve all the same.
+    /// Something about a cluster is unknown, or it cannot be seen, be its grace period over or not: it may serve all the
+    /// same.
     pub unseen: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{Depth, Index, fleet::Cluster, words::Words};
+use super::{Depth, Index, fleet::Cluster};
 use crate::{
     facts::{Change, ClusterFact, Malformed, Node, Reach, Service, Slice},
     ids::{ClusterName, ObjectKey},
@@ -32,12 +32,23 @@ impl Index {
             }
             // Until it has been read as a whole, single objects of a cluster do not count.
             ClusterFact::Service(mut change) => {
-                share_services(&mut self.words, &mut change);
+                change.each_mut(|key, service| {
+                    self.words.key(key);
+                    if let Ok(service) = service {
+                        self.words.word(&mut service.kind);
+                    }
+                });
                 let touched = learn_services(cluster, change);
                 self.touch_if(was_synced, name, &touched);
             }
             ClusterFact::Slice(mut change) => {
-                share_slices(&mut self.words, &mut change);
+                // Slices have names of their own in every cluster.
+                change.each_mut(|key, slice| {
+                    self.words.word(&mut key.namespace);
+                    if let Ok(slice) = slice {
+                        self.words.word(&mut slice.service);
+                    }
+                });
                 let touched = learn_slices(cluster, change);
                 self.touch_if(was_synced, name, &touched);
             }
@@ -77,35 +88,6 @@ fn learn_nodes(cluster: &mut Cluster, change: Change<Arc<str>, Node>) {
             cluster.nodes.get_or_insert_default().remove(&name);
         }
         Change::Reset(all) => cluster.nodes = Some(all.into_iter().collect()),
-    }
-}
-
-fn share_services(words: &mut Words, change: &mut Change<ObjectKey, Result<Service, Malformed>>) {
-    let mut share = |key: &mut ObjectKey, service: &mut Result<Service, Malformed>| {
-        words.key(key);
-        if let Ok(service) = service {
-            words.word(&mut service.kind);
-        }
-    };
-    match change {
-        Change::Apply(key, service) => share(key, service),
-        Change::Delete(_) => {}
-        Change::Reset(all) => all.iter_mut().for_each(|(key, service)| share(key, service)),
-    }
-}
-
-/// Slices have names of their own in every cluster.
-fn share_slices(words: &mut Words, change: &mut Change<ObjectKey, Result<Slice, Malformed>>) {
-    let mut share = |key: &mut ObjectKey, slice: &mut Result<Slice, Malformed>| {
-        words.word(&mut key.namespace);
-        if let Ok(slice) = slice {
-            words.word(&mut slice.service);
-        }
-    };
-    match change {
-        Change::Apply(key, slice) => share(key, slice),
-        Change::Delete(_) => {}
-        Change::Reset(all) => all.iter_mut().for_each(|(key, slice)| share(key, slice)),
     }
 }
 

@@ -14,6 +14,7 @@ mod learn_cluster;
 mod observe;
 mod policies;
 mod record;
+mod replan;
 mod report;
 mod words;
 

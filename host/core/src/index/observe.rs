@@ -40,7 +40,8 @@ pub(super) struct Observation {
     pub(super) addresses: Arc<[IpAddr]>,
     /// All addresses the cluster is known to have or have had; for [`crate::planner::Context::accounted`].
     pub(super) accounted: Arc<[IpAddr]>,
-    /// When last seen, the cluster did not have the Service.
+    /// When this process saw the cluster last, it did not have the Service. A status that says so is no proof: it may be
+    /// older than what was published.
     pub(super) gone: bool,
     /// Something about it is unknown: published addresses may be its own.
     pub(super) blind: bool,
@@ -111,7 +112,7 @@ pub(super) fn observe(
         accounted.extend(before.resolved.iter().flat_map(|host| host.addresses.iter().copied()));
     }
 
-    let gone = offer.state == ClusterState::NoService;
+    let gone = offer.state == ClusterState::NoService && offer.source == Source::Live;
     let serving = offer.state == ClusterState::Serving;
     let mut addresses = if serving { hosts.addresses } else { Vec::new() };
     let (mut expired, mut expires, mut down_since) = (false, None, None);

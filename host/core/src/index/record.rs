@@ -94,7 +94,7 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn new(key: &ObjectKey, record: Record) -> Self {
-        let memory = record.status.as_ref().map_or_else(|| Arc::new([]) as Arc<[ClusterDns]>, sorted);
+        let memory = record.status.as_ref().map_or_else(|| Arc::new([]) as Arc<[_]>, |status| Arc::clone(&status.dns));
         Self {
             spec: record.spec.as_ref().ok().cloned(),
             memory,
@@ -147,16 +147,6 @@ impl Entry {
         };
         same_answer && Arc::ptr_eq(known, endpoints)
     }
-}
-
-/// The clusters by name, as we write them; others may not.
-fn sorted(status: &Arc<RecordStatus>) -> Arc<[ClusterDns]> {
-    if status.dns.is_sorted_by_key(|dns| &dns.cluster) {
-        return Arc::clone(&status.dns);
-    }
-    let mut dns = status.dns.to_vec();
-    dns.sort_by(|a, b| a.cluster.cmp(&b.cluster));
-    dns.into()
 }
 
 /// Key of the DNSEndpoint of a record.
@@ -254,9 +244,26 @@ pub(super) fn check_spec(spec: &RecordSpec) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::Meta;
 
     fn spec(domain: &str) -> DomainSpec {
         DomainSpec { domain: domain.into(), ..DomainSpec::default() }
+    }
+
+    #[test]
+    fn claims_are_those_of_one_plan_and_one_answer() {
+        let record =
+            Record { meta: Meta::default(), annotations: Vec::new(), spec: Ok(RecordSpec::default()), status: None };
+        let mut entry = Entry::new(&ObjectKey::new("test", "nginx"), record);
+        let plan = || Arc::new([]) as Arc<[Endpoint]>;
+        let (endpoints, answer) = (plan(), Arc::new(Checked { names: Vec::new() }));
+        assert!(!entry.is_claimed_for(&endpoints, Some(&answer)), "nothing is claimed yet");
+        entry.claimed_for = Some((Arc::clone(&endpoints), Some(Arc::clone(&answer))));
+        assert!(entry.is_claimed_for(&endpoints, Some(&answer)));
+        // What is kept for the sake of a blind cluster changes without a new answer, and names go with it.
+        assert!(!entry.is_claimed_for(&plan(), Some(&answer)));
+        assert!(!entry.is_claimed_for(&endpoints, None));
+        assert!(!entry.is_claimed_for(&endpoints, Some(&Arc::new(Checked { names: Vec::new() }))));
     }
 
     #[test]

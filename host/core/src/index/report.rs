@@ -6,10 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Index,
-    flow::NOTHING_PUBLISHED,
     observe::Observation,
     policies::activations,
     record::{Entry, Standing, Verdict, object_key},
+    replan::NOTHING_PUBLISHED,
 };
 use crate::{
     decision::ClusterState,
