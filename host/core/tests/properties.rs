@@ -33,6 +33,8 @@ enum Event {
     PolicyDown(bool),
     Drift(&'static str),
     Crash(bool),
+    /// News that comes together.
+    Together(Vec<Self>),
 }
 
 impl Event {
@@ -47,6 +49,7 @@ impl Event {
             | Self::Record(..)
             | Self::DeleteRecord(_)
             | Self::PolicyDown(false) => false,
+            Self::Together(events) => events.iter().all(|event| event.only_blinds(lost)),
         }
     }
 }
@@ -60,18 +63,34 @@ fn event() -> impl Strategy<Value = Event> {
     );
     let prefix = proptest::option::of(select(vec!["www", "*", "nginx.test.galactic.svc", "-bad"]));
     let external = proptest::option::of(select(vec!["nginx", "other"]));
+    let service = service.prop_map(|(c, s, a, r)| Event::Service(c, s, a, r)).boxed();
+    let no_service = (select(&CLUSTERS[..]), select(&RECORDS[..])).prop_map(|(c, s)| Event::NoService(c, s)).boxed();
+    let down = select(&CLUSTERS[..]).prop_map(Event::Down).boxed();
+    let up = select(&CLUSTERS[..]).prop_map(Event::Up).boxed();
+    let record = (select(&RECORDS[..]), prefix, external, any::<bool>());
+    let record = record.prop_map(|(n, p, e, a)| Event::Record(n, p, e, a)).boxed();
+    let delete = select(&RECORDS[..]).prop_map(Event::DeleteRecord).boxed();
+    let together = prop_oneof![
+        6 => service.clone(),
+        2 => no_service.clone(),
+        1 => down.clone(),
+        1 => up.clone(),
+        2 => record.clone(),
+        1 => delete.clone(),
+    ];
     prop_oneof![
-        6 => service.prop_map(|(c, s, a, r)| Event::Service(c, s, a, r)),
-        2 => (select(&CLUSTERS[..]), select(&RECORDS[..])).prop_map(|(c, s)| Event::NoService(c, s)),
-        2 => select(&CLUSTERS[..]).prop_map(Event::Down),
-        2 => select(&CLUSTERS[..]).prop_map(Event::Up),
+        6 => service,
+        2 => no_service,
+        2 => down,
+        2 => up,
         2 => (1..400_i64).prop_map(Event::Pass),
-        3 => (select(&RECORDS[..]), prefix, external, any::<bool>()).prop_map(|(n, p, e, a)| Event::Record(n, p, e, a)),
-        1 => select(&RECORDS[..]).prop_map(Event::DeleteRecord),
+        3 => record,
+        1 => delete,
         2 => proptest::sample::subsequence(CLUSTERS.to_vec(), 0..=3).prop_map(Event::Restart),
         1 => any::<bool>().prop_map(Event::PolicyDown),
         1 => select(&RECORDS[..]).prop_map(Event::Drift),
         1 => any::<bool>().prop_map(Event::Crash),
+        3 => proptest::collection::vec(together, 2..5).prop_map(Event::Together),
     ]
 }
 
@@ -105,6 +124,11 @@ fn happen(sim: &mut Sim, event: &Event, step: i64) {
             }
         }
         Event::Crash(crash) => sim.crash_before_status = *crash,
+        Event::Together(events) => sim.at_once(|sim| {
+            for event in events {
+                happen(sim, event, step);
+            }
+        }),
     }
 }
 
@@ -214,6 +238,9 @@ proptest! {
             match event {
                 Event::Restart(now) => lost.clone_from(now),
                 Event::Up(cluster) => lost.retain(|other| other != cluster),
+                Event::Together(events) => {
+                    lost.retain(|other| !events.iter().any(|event| matches!(event, Event::Up(cluster) if cluster == other)));
+                }
                 _ => {}
             }
             happen(&mut sim, event, step as i64);
@@ -261,7 +288,8 @@ proptest! {
     }
 
     #[test]
-    fn any_order_of_the_same_facts_ends_in_the_same_plan(
+    fn any_order_of_the_same_facts_one_by_one_or_together_ends_in_the_same_plan(
+        together in 2..20_usize,
         events in proptest::collection::vec(event(), 1..25),
         seed in proptest::collection::vec(any::<u32>(), 60),
     ) {
@@ -272,12 +300,13 @@ proptest! {
             }
         }
         let facts = facts(&sim);
-        let reference = outcome(&facts);
+        let reference = outcome(&facts, 1);
         // Host facts of members come before those of the member itself; all else in any order.
         let mut shuffled: Vec<_> = facts.into_iter().zip(seed.iter().cycle()).collect();
         shuffled.sort_by_key(|(fact, weight)| (!matches!(fact, Fact::Member(_)), **weight));
         let shuffled: Vec<Fact> = shuffled.into_iter().map(|(fact, _)| fact).collect();
-        prop_assert_eq!(outcome(&shuffled), reference);
+        prop_assert_eq!(&outcome(&shuffled, 1), &reference);
+        prop_assert_eq!(&outcome(&shuffled, together), &reference);
     }
 }
 
@@ -306,14 +335,12 @@ fn facts(sim: &Sim) -> Vec<Fact> {
     facts
 }
 
-/// The plans that the facts end in. Effects other than decisions have no effect here: nothing is written.
-fn outcome(facts: &[Fact]) -> Vec<(ObjectKey, Vec<String>)> {
+/// The plans that the facts, so many of them together, end in. Effects other than decisions have no effect here: nothing is written.
+fn outcome(facts: &[Fact], together: usize) -> Vec<(ObjectKey, Vec<String>)> {
     let mut index = Index::new(Settings::default(), policies(), at(0));
     let mut waiting = Vec::new();
-    for fact in facts {
-        let mut out = Vec::new();
-        index.apply(fact.clone(), &mut out);
-        waiting.extend(out);
+    for facts in facts.chunks(together) {
+        index.apply_all(facts.iter().cloned(), &mut waiting);
     }
     while let Some(effect) = waiting.pop() {
         if let Effect::Decide { record, hash, input, .. } = effect {

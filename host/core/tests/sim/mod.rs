@@ -118,6 +118,8 @@ pub struct Sim {
     pub writes: Vec<String>,
     pub notices: Vec<String>,
     pub crash_before_status: bool,
+    /// What is told together and has not been told yet.
+    held: Option<Vec<Fact>>,
     uids: u64,
 }
 
@@ -139,6 +141,7 @@ impl Sim {
             writes: Vec::new(),
             notices: Vec::new(),
             crash_before_status: false,
+            held: None,
             uids: 0,
         };
         sim.domains.insert("galactic".into(), domain("example.com"));
@@ -237,10 +240,28 @@ impl Sim {
 
     /// Tells a fact and carries out everything that follows.
     pub fn tell(&mut self, fact: Fact) {
+        if let Some(held) = &mut self.held {
+            held.push(fact);
+            return;
+        }
         let mut queue = VecDeque::from([fact]);
         while let Some(fact) = queue.pop_front() {
             let mut effects = Vec::new();
             self.index.apply(fact, &mut effects);
+            for effect in effects {
+                self.carry_out(effect, &mut queue);
+            }
+        }
+    }
+
+    /// Whatever happens in there is told at once, as the loop does with all that came while it was busy.
+    pub fn at_once(&mut self, happen: impl FnOnce(&mut Self)) {
+        self.held = Some(Vec::new());
+        happen(self);
+        let mut queue = VecDeque::from(self.held.take().unwrap_or_default());
+        while !queue.is_empty() {
+            let mut effects = Vec::new();
+            self.index.apply_all(queue.drain(..), &mut effects);
             for effect in effects {
                 self.carry_out(effect, &mut queue);
             }
@@ -402,3 +423,20 @@ pub fn after(seconds: i64) -> SignedDuration {
 }
 
 pub type Statuses = BTreeMap<ClusterName, Option<Arc<MemberStatus>>>;
+
+/// What is published of [`both`].
+pub const BOTH: [&str; 5] =
+    ["G A 10.0.0.1,10.0.0.2", "G.eu A 10.0.0.2", "G.eu1.eu A 10.0.0.2", "G.us A 10.0.0.1", "G.us1.us A 10.0.0.1"];
+
+/// One Service in two regions, and its record.
+pub fn both() -> Sim {
+    let mut sim = Sim::new();
+    sim.member("c1", "us", "us1");
+    sim.member("c2", "eu", "eu1");
+    sim.service("c1", "nginx", &["10.0.0.1"], 1);
+    sim.service("c2", "nginx", &["10.0.0.2"], 1);
+    sim.record("nginx", 0, |_| {});
+    assert_eq!(sim.lines("nginx"), BOTH);
+    sim.take_writes();
+    sim
+}
