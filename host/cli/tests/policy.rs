@@ -421,6 +421,48 @@ fn a_difference_begins_with_the_policies_that_domains_name() {
 }
 
 #[test]
+fn a_difference_can_be_that_of_several_policies_together() {
+    let folder = Folder::new();
+    let copied = Command::new("cp").arg("-r").arg(case("services-one-without")).arg(folder.path()).status().unwrap();
+    assert!(copied.success());
+    let dir = folder.path().join("services-one-without");
+    let domain = dir.join("host/domain.yaml");
+    let with = fs::read_to_string(&domain).unwrap() + "policies: {naming: mine, selection: mine, ttl: mine}\n";
+    fs::write(&domain, with).unwrap();
+    let (whole, ttl) = (component(), folder.path().join("ttl.wasm"));
+    fs::write(&ttl, TTL_ONLY).unwrap();
+    let config = folder.path().join("config.json");
+    fs::write(&config, r#""behave""#).unwrap();
+    let map = out(&["policy", "pack", shown(&ttl), "--name", "ttl", "--config", shown(&config)], 0);
+    let packed = folder.path().join("ttl.yaml");
+    fs::write(&packed, map).unwrap();
+    let base = ["policy", "diff", "-f", shown(&dir), "--old", "box"];
+    let call = |new: &[&str]| {
+        let args: Vec<&str> = base.iter().copied().chain(new.iter().flat_map(|new| ["--new", *new])).collect();
+        run(&args)
+    };
+    // Alone, it leaves names and targets to the box, and says that the Domain has them elsewhere.
+    let alone = call(&[shown(&packed)]);
+    let (stdout, stderr) = (text(&alone.stdout), text(&alone.stderr));
+    assert_eq!(alone.status.code(), Some(1), "{stdout}{stderr}");
+    assert!(stdout.contains("0 names added, 0 removed, 5 changed"), "{stdout}");
+    let naming = "Domain galactic has its naming from ConfigMap mine";
+    assert!(stderr.contains(naming) && !stderr.contains("its ttl"), "{stderr}");
+    // Together with the policy that has the names.
+    let both = call(&[shown(&packed), &format!("naming,selection={}", shown(&whole))]);
+    let (stdout, stderr) = (text(&both.stdout), text(&both.stderr));
+    assert!(stdout.contains("3 names added, 5 removed") && stdout.contains("naming, selection: my-policy"), "{stdout}");
+    assert!(!stderr.contains("note:"), "{stderr}");
+    // Who decides must be clear.
+    let twice = text(&call(&[shown(&packed), shown(&whole)]).stderr);
+    assert!(twice.contains("both decide ttl"), "{twice}");
+    let lacking = text(&call(&[&format!("naming={}", shown(&packed))]).stderr);
+    assert!(lacking.contains("ttl.yaml: refused (AspectMissing)"), "{lacking}");
+    let args = [&base[..], &["--new", shown(&packed), "--new", shown(&whole), "--new-config", shown(&config)]].concat();
+    assert!(err(&args, 2).contains("one configuration cannot be for 2 policies"));
+}
+
+#[test]
 fn a_decision_can_be_made_again() {
     let dir = Folder::new();
     let file = dir.path().join("bundle.json");

@@ -319,16 +319,17 @@ impl<'a> Work<'a> {
         self.plan
     }
 
-    /// While a cluster is unknown its region may be unknown too: names that nobody asks for any more stay as far as
-    /// they may be its own, and aliases among them as long as their target is published.
+    /// While a cluster is unknown its region may be unknown too: names that nobody asks for any more, or behind which
+    /// nothing stands now, stay as far as they may be its own, and aliases among them as long as their target is published.
     fn preserve_unnamed(&mut self, endpoints: &mut Vec<Endpoint>) {
         let Some(accounted) = self.context.accounted else {
             return;
         };
-        let wanted: HashSet<&str> = self.checked.names.iter().map(|name| &*name.fqdn).collect();
+        let settled = self.plan.names.iter().filter(|name| name.outcome != NameOutcome::Nothing);
+        let settled: HashSet<&str> = settled.map(|name| &*name.fqdn).collect();
         let mut rest: BTreeMap<&str, Vec<&Endpoint>> = BTreeMap::new();
         for endpoint in self.context.published {
-            if !wanted.contains(&*endpoint.dns_name) && (self.context.taken_by)(&endpoint.dns_name).is_none() {
+            if !settled.contains(&*endpoint.dns_name) && (self.context.taken_by)(&endpoint.dns_name).is_none() {
                 rest.entry(&endpoint.dns_name).or_default().push(endpoint);
             }
         }
@@ -351,6 +352,11 @@ impl<'a> Work<'a> {
                 break;
             }
             self.plan.preserved = true;
+            for name in &mut self.plan.names {
+                if hold.iter().any(|alias| alias.dns_name == name.fqdn) {
+                    name.outcome = NameOutcome::Kept;
+                }
+            }
             endpoints.extend(hold);
             aliases = wait;
         }

@@ -228,3 +228,24 @@ fn a_status_older_than_what_was_published_is_no_proof_that_the_service_is_gone()
     sim.up("c2");
     assert!(sim.lines("nginx").is_empty());
 }
+
+#[test]
+fn an_alias_stays_with_the_name_it_leads_to_while_a_cluster_is_unknown() {
+    let mut sim = both();
+    sim.record("nginx", 0, |spec| spec.dns_prefix = Some("www".into()));
+    sim.record("older", -1, |spec| spec.external_name = Some("other".into()));
+    let published = sim.lines("nginx");
+    assert_eq!(published.last().unwrap(), "www CNAME G");
+    sim.restart(&["c2"]);
+    // The names that are wanted now belong to the older record, so that nothing new stands behind www.
+    sim.record("nginx", 0, |spec| {
+        spec.dns_prefix = Some("www".into());
+        spec.external_name = Some("other".into());
+    });
+    let left = sim.lines("nginx");
+    assert_eq!(left, ["G A 10.0.0.1,10.0.0.2", "G.eu A 10.0.0.2", "G.eu1.eu A 10.0.0.2", "www CNAME G"]);
+    // With every cluster in sight it is what was asked for.
+    sim.up("c2");
+    assert!(sim.lines("nginx").is_empty());
+    assert!(sim.message("nginx", "Programmed").contains("an older record has the names"));
+}

@@ -248,10 +248,11 @@ proptest! {
             let after = names(&sim);
             if only_blinds {
                 for (object, names) in &before {
-                    // A name may go because the record asked for it earlier, or because an older record has it.
+                    // A name may go because the record asked for it earlier, or because an older record has it or the one
+                    // that it is an alias of.
                     let now: BTreeSet<String> = after.values().flatten().cloned().collect();
                     let wanted = wanted(&sim, object);
-                    if names.iter().any(|name| older_wants(&sim, object, name)) || unanswered.contains(object) {
+                    if names.iter().chain(&wanted).any(|name| older_wants(&sim, object, name)) || unanswered.contains(object) {
                         continue;
                     }
                     let taken: Vec<_> = names.difference(&now).filter(|name| wanted.contains(*name)).collect();

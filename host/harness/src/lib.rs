@@ -6,6 +6,7 @@
 
 pub mod bench;
 pub mod bundle;
+pub mod compose;
 pub mod conformance;
 pub mod difference;
 pub mod fleets;

@@ -223,24 +223,27 @@ impl Workbench {
         &self.engine
     }
 
+    /// Loads a policy by itself.
+    ///
+    /// # Errors
+    /// Why it cannot be a policy, or not with this configuration.
+    pub fn policy(&self, candidate: &Candidate) -> Result<Arc<Policy>, LoadError> {
+        self.engine.load(&LoadRequest {
+            sha256: candidate.sha256.as_deref(),
+            config: candidate.config.as_deref(),
+            budget: candidate.budget,
+            ..LoadRequest::new(&candidate.name, &candidate.bytes)
+        })
+    }
+
     /// Loads a policy. Aspects it does not answer are those of the policy in the box.
     ///
     /// # Errors
     /// Why it cannot be a policy, or not with this configuration.
     pub fn load(&self, candidate: &Candidate) -> Result<Loaded, LoadError> {
-        let request = LoadRequest {
-            sha256: candidate.sha256.as_deref(),
-            config: candidate.config.as_deref(),
-            budget: candidate.budget,
-            ..LoadRequest::new(&candidate.name, &candidate.bytes)
-        };
-        let policy = self.engine.load(&request)?;
+        let policy = self.policy(candidate)?;
         let whole = Aspect::ALL.iter().all(|aspect| policy.implements(*aspect));
-        let boxed = if whole {
-            Arc::clone(&policy)
-        } else {
-            self.engine.load(&LoadRequest::new("default", default_policy_bytes()))?
-        };
+        let boxed = if whole { Arc::clone(&policy) } else { self.policy(&Candidate::boxed())? };
         let [naming, selection, ttl] =
             Aspect::ALL.map(|aspect| if policy.implements(aspect) { Arc::clone(&policy) } else { Arc::clone(&boxed) });
         Ok(Loaded { policy, set: Arc::new(PolicySet::new(naming, selection, ttl)?) })

@@ -212,8 +212,10 @@ impl Index {
         if let Some(withheld) = rule {
             return Standing::Kept(format!("the names that are wanted now are refused: {}", withheld.message));
         }
+        // Names with nothing behind them beside those that an older record has: aliases of these.
         let withheld = |name: &planner::PlannedName| matches!(name.outcome, planner::NameOutcome::Withheld(_));
-        if !plan.names.is_empty() && plan.names.iter().all(withheld) {
+        let idle = |name: &planner::PlannedName| withheld(name) || name.outcome == planner::NameOutcome::Nothing;
+        if plan.names.iter().any(withheld) && plan.names.iter().all(idle) {
             return Standing::Withdrawn("an older record has the names".to_owned());
         }
         if !nothing_serves {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::Timestamp;
 use mcsdns_harness::{
+    compose::{Composed, Part, compose},
     difference::{Difference, Kind, keep_domains, published_by, what_if},
     workbench::Workbench,
 };
@@ -13,9 +14,10 @@ use mcsdns_local::{
     limits::Limits,
     world::{World, WorldOptions},
 };
+use mcsdns_policy::Aspect;
 use mcsdns_runtime::HostTable;
 
-use super::{bytes, candidate, config, grouped, load, micros};
+use super::{bytes, candidate, config, grouped, micros};
 use crate::{
     args::{Colour, Output, PublishArgs},
     commands::{
@@ -23,7 +25,7 @@ use crate::{
         live::{self, LiveArgs},
     },
     exit::{Verdict, wrong},
-    print::{Out, Style, Table},
+    print::{Out, Paint, Style, Table, plain},
 };
 
 /// Tells, name by name, what would change if one policy took the place of another: on a folder of manifests, or on what a
@@ -34,17 +36,24 @@ pub(crate) struct DiffArgs {
     /// A folder of manifests: DIR/host/*.yaml and DIR/clusters/NAME/*.yaml [default: a cluster]
     #[arg(short = 'f', long = "folder", value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// The policy to compare with: a component, a ConfigMap manifest with one, or `box` for the policy in the box
-    /// [default: what is published in the cluster; in a folder, what its Domains lead to]
-    #[arg(long, value_name = "FILE", help_heading = "Policies")]
-    old: Option<PathBuf>,
-    /// Its configuration, YAML or JSON
+    /// The policies to compare with, as for --new [default: what is published in the cluster; in a folder, what its Domains
+    /// lead to]
+    #[arg(long, value_name = "[ASPECT,...=]FILE", value_parser = given, help_heading = "Policies")]
+    old: Vec<Given>,
+    /// Its configuration, YAML or JSON (with one --old)
     #[arg(long, value_name = "FILE", requires = "old", help_heading = "Policies")]
     old_config: Option<PathBuf>,
-    /// The policy that would decide
-    #[arg(long, value_name = "FILE", help_heading = "Policies")]
-    new: PathBuf,
-    /// Its configuration, YAML or JSON
+    /// The policy that would decide: a component, a ConfigMap manifest with one, or `box` for the policy in the box; more
+    /// than one where aspects come from different policies, with the aspects in front where both answer them
+    #[arg(
+        long,
+        value_name = "[ASPECT,...=]FILE",
+        required = true,
+        value_parser = given,
+        help_heading = "Policies"
+    )]
+    new: Vec<Given>,
+    /// Its configuration, YAML or JSON (with one --new)
     #[arg(long, value_name = "FILE", help_heading = "Policies")]
     new_config: Option<PathBuf>,
     /// Only the records of these Domains
@@ -65,18 +74,73 @@ pub(crate) struct DiffArgs {
     output: Output,
 }
 
+/// A policy on the command line, and what it is to decide.
+#[derive(Clone, Debug)]
+struct Given {
+    aspects: Vec<Aspect>,
+    file: PathBuf,
+}
+
+/// `FILE`, `ttl=FILE` or `naming,ttl=FILE`; a file may have a `=` in its name.
+fn given(text: &str) -> Result<Given, String> {
+    let aspect = |word: &str| Aspect::ALL.into_iter().find(|aspect| aspect.as_str() == word);
+    let named = text.split_once('=').and_then(|(words, file)| {
+        let aspects: Option<Vec<Aspect>> = words.split(',').map(aspect).collect();
+        Some(Given { aspects: aspects?, file: file.into() })
+    });
+    let given = named.unwrap_or_else(|| Given { aspects: Vec::new(), file: text.into() });
+    if given.file.as_os_str().is_empty() { Err("the name of the file is missing".to_owned()) } else { Ok(given) }
+}
+
+/// Loads what was given.
+fn composed(workbench: &Workbench, given: &[Given], own_config: Option<&Path>) -> anyhow::Result<Composed> {
+    let own_config = config(own_config)?;
+    if own_config.is_some() && given.len() > 1 {
+        return Err(wrong(anyhow::anyhow!(
+            "one configuration cannot be for {} policies; pack each with its own (`mcsdns policy pack --config`)",
+            given.len()
+        )));
+    }
+    let part = |given: &Given| -> anyhow::Result<Part> {
+        let mut candidate = candidate(&given.file)?;
+        if let Some(config) = &own_config {
+            candidate.config = Some(config.clone());
+        }
+        Ok(Part { candidate, aspects: given.aspects.clone() })
+    };
+    let parts: Vec<Part> = given.iter().map(part).collect::<anyhow::Result<_>>()?;
+    compose(workbench, &parts).map_err(wrong)
+}
+
+/// What the Domains take from ConfigMaps and the policies that were given leave to the box.
+fn left_open(fleet: &Fleet, borrowed: &[Aspect]) -> Vec<String> {
+    let mut words = Vec::new();
+    for (name, domain) in &fleet.domains {
+        let Ok(spec) = &domain.spec else { continue };
+        for aspect in borrowed {
+            let map = match aspect {
+                Aspect::Naming => &spec.policies.naming,
+                Aspect::Selection => &spec.policies.selection,
+                Aspect::Ttl => &spec.policies.ttl,
+            };
+            if let Some(map) = map {
+                words.push(format!(
+                    "Domain {name} has its {aspect} from ConfigMap {map}, but here the policy in the box answers it; give that one with --new, too"
+                ));
+            }
+        }
+    }
+    words
+}
+
 /// Compares.
 pub(super) fn run(args: &DiffArgs, out: &mut Out, colour: Colour) -> anyhow::Result<Verdict> {
     let workbench = Workbench::new()?;
-    let read = |path: &Path, own: &Option<PathBuf>| {
-        let mut candidate = candidate(path)?;
-        if let Some(config) = config(own.as_deref())? {
-            candidate.config = Some(config);
-        }
-        load(&workbench, &candidate)
+    let old = match args.old.as_slice() {
+        [] => None,
+        given => Some(composed(&workbench, given, args.old_config.as_deref())?),
     };
-    let old = args.old.as_deref().map(|path| read(path, &args.old_config)).transpose()?;
-    let new = read(&args.new, &args.new_config)?;
+    let new = composed(&workbench, &args.new, args.new_config.as_deref())?;
     let now = args.now.unwrap_or_else(Timestamp::now);
     let (mut fleet, table, readable) = fleet(args, now, colour)?;
     if let Some(unknown) = args.domains.iter().find(|name| !fleet.domains.contains_key(name.as_str())) {
@@ -85,9 +149,13 @@ pub(super) fn run(args: &DiffArgs, out: &mut Out, colour: Colour) -> anyhow::Res
     if !args.domains.is_empty() {
         keep_domains(&mut fleet, &args.domains);
     }
+    for open in left_open(&fleet, &new.borrowed) {
+        eprintln!("{} {}", Paint::stderr(colour).style(Style::Warn, "note:"), plain(&open));
+    }
+    let title = |composed: &Composed| composed.set.policy_ref().title.to_string();
     let options = WorldOptions { now, settings: args.publish.settings(), hosts: table, group: args.publish.group() };
     let (fleet, before) = match &old {
-        Some(old) => (published_by(fleet, &old.set, options.clone())?, old.policy.title()),
+        Some(old) => (published_by(fleet, &old.set, options.clone())?, title(old)),
         None if args.dir.is_some() => {
             (as_domains_say(fleet, options.clone())?, "the policies of the Domains".to_owned())
         }
@@ -95,7 +163,7 @@ pub(super) fn run(args: &DiffArgs, out: &mut Out, colour: Colour) -> anyhow::Res
     };
     let difference = what_if(fleet, &new.set, options)?;
     if !out.data(args.output, &difference)? {
-        print(&difference, &before, &new.policy.title(), out)?;
+        print(&difference, &before, &title(&new), out)?;
     }
     Ok(Verdict::good_if(readable && difference.is_empty()))
 }
