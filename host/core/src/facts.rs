@@ -208,6 +208,15 @@ pub struct DomainSpec {
     pub allow_removal: Option<Arc<str>>,
 }
 
+/// An address that a client could connect to, IPv4-mapped ones as IPv4. Those that can never be one (`0.0.0.0`, multicast)
+/// are placeholders of load balancers that are not ready, answers of resolvers that block a name, or mistakes.
+#[must_use]
+pub fn usable(address: std::net::IpAddr) -> Option<std::net::IpAddr> {
+    let address = address.to_canonical();
+    let broadcast = matches!(address, std::net::IpAddr::V4(address) if address.is_broadcast());
+    (!address.is_unspecified() && !address.is_multicast() && !broadcast).then_some(address)
+}
+
 /// The ConfigMaps whose policies decide; `None`: the policy in the box.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PolicyNames {

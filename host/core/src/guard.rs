@@ -5,7 +5,7 @@
 //! name is withheld and the others go on.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::IpAddr,
     sync::{Arc, LazyLock},
 };
@@ -19,6 +19,14 @@ use crate::{
 
 /// Largest TTL (RFC 2181 section 8).
 pub const MAX_TTL: u32 = 2_147_483_647;
+
+/// Most sets of one name.
+const MAX_SETS: usize = 1000;
+/// Most properties of one set.
+const MAX_PROPERTIES: usize = 50;
+/// Most addresses of all names of a record, as a multiple of those that one name may have. One DNSEndpoint holds them all,
+/// and etcd takes 1.5 MiB.
+const MAX_TARGETS_IN_ALL: usize = 10;
 
 /// Bounds that a decision is held to.
 #[derive(Clone, Debug)]
@@ -124,6 +132,12 @@ impl Addresses {
         self.v4.is_empty() && self.v6.is_empty()
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.v4.len() + self.v6.len()
+    }
+
     /// Sorts, splits by family and removes duplicates.
     #[must_use]
     pub fn of(mut all: Vec<IpAddr>) -> Self {
@@ -188,7 +202,7 @@ pub fn check(input: &DecisionInput, output: &DecisionOutput, limits: &Limits<'_>
             refused = Some(Refusal {
                 reason: Reason::NameConflict,
                 message: format!(
-                    "{} is already name {} of this record; change dnsPrefix or externalName",
+                    "{} is already a name of this record (number {} of its policy's answer); change dnsPrefix or externalName",
                     wanted.fqdn,
                     other + 1
                 )
@@ -215,7 +229,30 @@ pub fn check(input: &DecisionInput, output: &DecisionOutput, limits: &Limits<'_>
             refused: refused.map(Box::new),
         });
     }
+    let in_all: usize = names.iter().map(|name| name.answer.count()).sum();
+    if in_all > limits.max_targets.saturating_mul(MAX_TARGETS_IN_ALL) {
+        return Err(Violation::new(
+            "too-many-targets",
+            "decisions",
+            &in_all,
+            format!(
+                "at most {} addresses in all names together",
+                limits.max_targets.saturating_mul(MAX_TARGETS_IN_ALL)
+            ),
+        ));
+    }
     Ok(Checked { names })
+}
+
+impl CheckedAnswer {
+    /// How many addresses.
+    fn count(&self) -> usize {
+        match self {
+            Self::Addresses(addresses) => addresses.len(),
+            Self::Sets(sets) => sets.iter().map(|set| set.addresses.len()).sum(),
+            Self::Otherwise | Self::Keep => 0,
+        }
+    }
 }
 
 fn check_place(input: &DecisionInput, i: usize, place: Place) -> Result<(), Violation> {
@@ -340,13 +377,23 @@ fn check_answer<'a>(
                 })?;
                 all.extend_from_slice(&known.addresses);
                 // Checked on the way, so that a cluster named a million times costs no more than the limit.
-                bound(&all, i, limits)?;
+                bound(all.len(), i, limits)?;
             }
             addresses(all)
         }
         Answer::Targets(targets) => addresses(resolve(input, i, targets, limits)?),
         Answer::Sets(sets) => {
-            let mut checked: Vec<CheckedSet> = Vec::with_capacity(sets.len().min(limits.max_targets));
+            if sets.len() > MAX_SETS {
+                return Err(Violation::new(
+                    "too-many-sets",
+                    format!("decisions[{i}].sets"),
+                    &sets.len(),
+                    format!("at most {MAX_SETS} sets per name"),
+                ));
+            }
+            let mut checked: Vec<CheckedSet> = Vec::with_capacity(sets.len());
+            let mut seen = HashSet::with_capacity(sets.len());
+            let mut targets = 0;
             for set in sets {
                 let identifier = set.set_identifier.as_str();
                 if identifier.is_empty() || identifier.len() > 128 || !identifier.bytes().all(|b| b.is_ascii_graphic())
@@ -358,7 +405,7 @@ fn check_answer<'a>(
                         "1 to 128 printable ASCII characters",
                     ));
                 }
-                if checked.iter().any(|other| &*other.identifier == identifier) {
+                if !seen.insert(identifier) {
                     return Err(Violation::new(
                         "set-identifier",
                         format!("decisions[{i}].sets.set-identifier"),
@@ -369,6 +416,16 @@ fn check_answer<'a>(
                 let all = Addresses::of(resolve(input, i, &set.targets, limits)?);
                 if all.is_empty() {
                     continue;
+                }
+                targets += all.len();
+                bound(targets, i, limits)?;
+                if set.provider_specific.len() > MAX_PROPERTIES {
+                    return Err(Violation::new(
+                        "provider-specific",
+                        format!("decisions[{i}].sets.provider-specific"),
+                        &set.provider_specific.len(),
+                        format!("at most {MAX_PROPERTIES} properties per set"),
+                    ));
                 }
                 let mut provider_specific: Vec<(Arc<str>, Arc<str>)> = Vec::new();
                 for (property, value) in &set.provider_specific {
@@ -404,14 +461,14 @@ fn addresses(all: Vec<IpAddr>) -> CheckedAnswer {
     if addresses.is_empty() { CheckedAnswer::Otherwise } else { CheckedAnswer::Addresses(Arc::new(addresses)) }
 }
 
-fn bound(all: &[IpAddr], i: usize, limits: &Limits<'_>) -> Result<(), Violation> {
-    if all.len() <= limits.max_targets {
+fn bound(count: usize, i: usize, limits: &Limits<'_>) -> Result<(), Violation> {
+    if count <= limits.max_targets {
         return Ok(());
     }
     Err(Violation::new(
         "too-many-targets",
         format!("decisions[{i}]"),
-        &all.len(),
+        &count,
         format!("at most {} addresses per name", limits.max_targets),
     ))
 }
@@ -428,7 +485,7 @@ fn resolve(input: &DecisionInput, i: usize, targets: &[Target], limits: &Limits<
             out_of_range(field(), target.address, cluster.addresses.len(), "addresses in that cluster")
         })?;
         all.push(*address);
-        bound(&all, i, limits)?;
+        bound(all.len(), i, limits)?;
     }
     Ok(all)
 }
@@ -540,6 +597,15 @@ mod tests {
             provider_specific: Vec::new(),
         };
         assert_eq!(rule(&one(Answer::Sets(vec![set("")]))), "set-identifier");
+        let twice = |id: &str| WeightedSet { targets: vec![Target { cluster: 0, address: 0 }; 6], ..set(id) };
+        assert_eq!(rule(&one(Answer::Sets(vec![twice("a"), twice("a")]))), "set-identifier");
+        let sets: Vec<_> = (0..=MAX_SETS).map(|i| set(&i.to_string())).collect();
+        assert_eq!(rule(&one(Answer::Sets(sets))), "too-many-sets");
+        let sets: Vec<_> = (0..11).map(|i| twice(&i.to_string())).collect();
+        assert_eq!(rule(&one(Answer::Sets(sets))), "too-many-targets", "of all sets together");
+        let mut properties = twice("a");
+        properties.provider_specific = vec![("p".to_owned(), "v".to_owned()); 51];
+        assert_eq!(rule(&one(Answer::Sets(vec![properties]))), "provider-specific");
     }
 
     #[test]

@@ -52,6 +52,17 @@ pub struct Plan {
     pub preserved: bool,
     /// Some of the endpoints are what the policies want, and not only kept because a cluster is unknown.
     pub wanted: bool,
+    /// A TTL was not within the bounds of the Domain.
+    pub clamped: Option<Clamped>,
+}
+
+/// A TTL that was brought within the bounds of the Domain, in seconds: the first one of the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clamped {
+    /// What the policy said.
+    pub wanted: u32,
+    /// What is published.
+    pub published: u32,
 }
 
 /// What became of one name.
@@ -277,9 +288,11 @@ impl<'a> Work<'a> {
         if unaccounted.is_empty() || matches!(decided.0, NameOutcome::Kept) {
             return decided;
         }
-        if decided.1.iter().any(|endpoint| endpoint.set_identifier.is_some()) {
+        // Sets have weights and the like that make sense together only.
+        let kept = self.kept(&wanted.fqdn);
+        if decided.1.iter().chain(&kept).any(|endpoint| endpoint.set_identifier.is_some()) {
             self.plan.preserved = true;
-            return (NameOutcome::Kept, self.kept(&wanted.fqdn));
+            return (NameOutcome::Kept, kept);
         }
         let mut all = unaccounted;
         for endpoint in &decided.1 {
@@ -374,7 +387,6 @@ fn alias_of(wanted: &CheckedName) -> Option<usize> {
 fn unaccounted(published: &[&Endpoint], accounted: &HashSet<IpAddr>) -> Vec<IpAddr> {
     published
         .iter()
-        .filter(|endpoint| endpoint.set_identifier.is_none())
         .flat_map(|endpoint| endpoint.targets.addresses().iter().filter(|a| family(a) == endpoint.record_type))
         .filter(|address| !accounted.contains(address))
         .copied()

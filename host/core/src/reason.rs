@@ -62,6 +62,8 @@ pub enum Reason {
     RegionUnknown,
     /// The nodes of a cluster do not agree on a region.
     RegionsMixed,
+    /// The nodes of a cluster name more zones than get names.
+    TooManyZones,
     /// A region or zone is not a DNS label; it gets no names.
     PlaceInvalid,
     /// Region and zones are known.
@@ -106,8 +108,6 @@ pub enum Reason {
     SecretNotFound,
     /// The member cluster does not accept the credentials.
     Unauthorized,
-    /// The TTL was brought within the bounds of the Domain.
-    TtlClamped,
     /// An object of a member cluster could not be read; its last good content counts.
     ObjectMalformed,
     /// A load balancer reports something that is neither an address nor a host name.
@@ -148,6 +148,7 @@ impl Reason {
             Self::NotLoadBalancer => "NotLoadBalancer",
             Self::RegionUnknown => "RegionUnknown",
             Self::RegionsMixed => "RegionsMixed",
+            Self::TooManyZones => "TooManyZones",
             Self::PlaceInvalid => "PlaceInvalid",
             Self::PlacesKnown => "PlacesKnown",
             Self::PolicyPending => "PolicyPending",
@@ -170,7 +171,6 @@ impl Reason {
             Self::KubeconfigInvalid => "KubeconfigInvalid",
             Self::SecretNotFound => "SecretNotFound",
             Self::Unauthorized => "Unauthorized",
-            Self::TtlClamped => "TTLClamped",
             Self::ObjectMalformed => "ObjectMalformed",
             Self::AddressRefused => "AddressRefused",
         }

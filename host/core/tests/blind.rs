@@ -1,13 +1,13 @@
 //! What is not known: clusters that cannot be seen, controllers that restart or die, objects that cannot be read. Nothing
 //! that may still work is taken away.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail by panicking")]
 
 mod sim;
 
 use std::sync::Arc;
 
-use mcsdns_core::{facts::*, ids::ClusterName};
+use mcsdns_core::{decision::*, facts::*, ids::ClusterName};
 use sim::*;
 
 #[test]
@@ -248,4 +248,180 @@ fn an_alias_stays_with_the_name_it_leads_to_while_a_cluster_is_unknown() {
     sim.up("c2");
     assert!(sim.lines("nginx").is_empty());
     assert!(sim.message("nginx", "Programmed").contains("an older record has the names"));
+}
+
+fn watch(cluster: &str, message: Option<&str>) -> Fact {
+    let message = message.map(str::to_owned);
+    Fact::Cluster(ClusterName::new(cluster), ClusterFact::WatchFailed { resource: "services", message })
+}
+
+#[test]
+fn a_list_that_is_no_longer_watched_is_no_proof() {
+    let mut sim = both();
+    sim.no_service("c2", "nginx");
+    sim.tell(watch("c2", Some("services cannot be read: forbidden")));
+    assert_eq!(sim.condition("nginx", "Degraded"), "True/ClusterForbidden");
+    let published = sim.lines("nginx");
+    sim.no_service("c1", "nginx");
+    assert_eq!(sim.lines("nginx"), published, "c2 may have got the Service meanwhile");
+    sim.tell(watch("c2", None));
+    assert!(sim.lines("nginx").is_empty());
+}
+
+#[test]
+fn a_cluster_that_is_back_counts_when_it_has_been_read_again() {
+    let mut sim = both();
+    sim.down("c2");
+    sim.pass(400);
+    assert_eq!(sim.lines("nginx")[0], "G A 10.0.0.1");
+    // It moved to another address while it was away.
+    let c2 = ClusterName::new("c2");
+    let tell = |sim: &mut Sim, fact| sim.tell(Fact::Cluster(c2.clone(), fact));
+    tell(&mut sim, ClusterFact::Reach(Reach::Reachable { version: None }));
+    assert_eq!(sim.lines("nginx")[0], "G A 10.0.0.1");
+    tell(&mut sim, ClusterFact::Service(Change::Reset(vec![(key("nginx"), Ok(load_balancer(&["10.0.0.5"])))])));
+    assert_eq!(sim.lines("nginx")[0], "G A 10.0.0.1");
+    let slice = Slice { service: "nginx".into(), ready: 1 };
+    tell(&mut sim, ClusterFact::Slice(Change::Reset(vec![(key("nginx-abc"), Ok(slice.clone()))])));
+    assert_eq!(sim.lines("nginx")[0], "G A 10.0.0.1,10.0.0.5");
+    // The lists may come before the word that it is back.
+    sim.down("c2");
+    sim.pass(400);
+    tell(&mut sim, ClusterFact::Service(Change::Reset(vec![(key("nginx"), Ok(load_balancer(&["10.0.0.6"])))])));
+    tell(&mut sim, ClusterFact::Slice(Change::Reset(vec![(key("nginx-abc"), Ok(slice))])));
+    assert_eq!(sim.lines("nginx")[0], "G A 10.0.0.1");
+    tell(&mut sim, ClusterFact::Reach(Reach::Reachable { version: None }));
+    assert_eq!(sim.lines("nginx")[0], "G A 10.0.0.1,10.0.0.6");
+}
+
+/// Everything by sets, one for each cluster.
+fn in_sets(input: &DecisionInput) -> DecisionOutput {
+    let mut output = decide(input);
+    for decision in &mut output.decisions {
+        if let Answer::Clusters(clusters) = &decision.answer {
+            let set = |cluster: &u32| WeightedSet {
+                set_identifier: input.clusters[*cluster as usize].name.to_string(),
+                targets: vec![Target { cluster: *cluster, address: 0 }],
+                provider_specific: Vec::new(),
+            };
+            decision.answer = Answer::Sets(clusters.iter().map(set).collect());
+        }
+    }
+    output
+}
+
+#[test]
+fn sets_stay_as_addresses_do_while_a_cluster_is_unknown() {
+    let mut sim = Sim::new();
+    sim.policy = in_sets;
+    sim.member("c1", "us", "us1");
+    sim.member("c2", "eu", "eu1");
+    sim.service("c1", "nginx", &["10.0.0.1"], 1);
+    sim.crash_before_status = true;
+    sim.record("nginx", 0, |_| {});
+    sim.service("c2", "nginx", &["10.0.0.2"], 1);
+    sim.crash_before_status = false;
+    let published = sim.lines("nginx");
+    assert_eq!(published[..3], ["G A 10.0.0.1", "G A 10.0.0.2", "G.eu A 10.0.0.2"]);
+    sim.restart(&["c2"]);
+    assert_eq!(sim.lines("nginx"), published);
+    // A policy that knows no sets waits with what it would change.
+    sim.policy = decide;
+    sim.restart(&["c2"]);
+    assert_eq!(sim.lines("nginx"), published);
+    sim.policy = in_sets;
+    sim.restart(&["c2"]);
+    sim.no_service("c2", "nginx");
+    sim.up("c2");
+    assert_eq!(sim.lines("nginx")[..2], ["G A 10.0.0.1", "G.eu CNAME G"]);
+}
+
+#[test]
+fn the_end_of_a_grace_period_is_told_of_a_cluster_without_addresses_too() {
+    let mut sim = both();
+    sim.no_service("c2", "nginx");
+    sim.down("c2");
+    sim.pass(301);
+    let message = sim.message("nginx", "Degraded");
+    assert!(message.contains("its grace period is over"), "{message}");
+    sim.restart(&[]);
+    assert_eq!(sim.take_writes(), Vec::<String>::new());
+}
+
+#[test]
+fn an_address_that_a_known_cluster_had_is_not_taken_for_that_of_an_unknown_one() {
+    let mut sim = both();
+    sim.member("c3", "us", "us2");
+    sim.restart(&["c3"]);
+    assert_eq!(sim.lines("nginx")[0], "G A 10.0.0.1,10.0.0.2");
+    // It moves, and is looked at more than once before the policies answer.
+    sim.policy_down = true;
+    sim.service("c1", "nginx", &["10.0.0.7"], 1);
+    sim.service("c1", "nginx", &["10.0.0.8"], 2);
+    sim.policy_down = false;
+    sim.pass(10);
+    assert_eq!(sim.lines("nginx")[0], "G A 10.0.0.2,10.0.0.8");
+}
+
+#[test]
+fn a_new_record_says_what_its_policy_did() {
+    let mut sim = both();
+    sim.policy_down = true;
+    sim.record("young", 9, |_| {});
+    assert_eq!(sim.condition("young", "Programmed"), "False/PolicyFailed");
+    assert_eq!(sim.message("young", "Programmed"), "nothing is published: the policy gave no answer");
+}
+
+#[test]
+fn nothing_is_withdrawn_while_a_cluster_cannot_be_asked_whatever_the_domain_says() {
+    let mut sim = both();
+    sim.domain(|spec| spec.when_empty = WhenEmpty::Withdraw);
+    sim.service("c2", "nginx", &["10.0.0.2"], 0);
+    let published = sim.lines("nginx");
+    assert_eq!(published[0], "G A 10.0.0.1");
+    sim.down("c1");
+    sim.pass(1000);
+    assert_eq!(sim.lines("nginx"), published);
+    assert!(sim.message("nginx", "Programmed").contains("cluster c1 cannot be seen"));
+    sim.restart(&[]);
+    assert_eq!(sim.lines("nginx"), published);
+    sim.service("c1", "nginx", &["10.0.0.1"], 0);
+    sim.up("c1");
+    assert!(sim.lines("nginx").is_empty(), "now every cluster was asked");
+}
+
+#[test]
+fn a_restart_beside_a_cluster_that_does_not_answer_writes_nothing() {
+    let mut sim = both();
+    sim.down("c2");
+    sim.pass(100);
+    sim.take_writes();
+    // It takes some failures until that is said again.
+    sim.restart(&["c2"]);
+    sim.pass(20);
+    assert_eq!(sim.take_writes(), Vec::<String>::new());
+    let now = sim.now;
+    sim.tell(Fact::Cluster(ClusterName::new("c2"), ClusterFact::Reach(down(now))));
+    assert_eq!(sim.take_writes(), Vec::<String>::new());
+    assert!(sim.message("nginx", "Degraded").contains("cluster c2 cannot be reached"));
+}
+
+#[test]
+fn words_about_a_cluster_that_cannot_be_seen_are_true() {
+    let mut sim = both();
+    sim.down("c1");
+    sim.down("c2");
+    sim.pass(1000);
+    assert_eq!(sim.condition("nginx", "Programmed"), "True/Frozen");
+    let words = sim.message("nginx", "Degraded");
+    assert!(words.contains("what is published stays") && !words.contains("counts as having nothing"), "{words}");
+    // Another mistake in a kubeconfig is another message.
+    let refused = |message: &str| {
+        let reach = Reach::Unreachable { reason: "KubeconfigUnreadable", message: message.to_owned(), since: at(0) };
+        Fact::Cluster(ClusterName::new("c1"), ClusterFact::Reach(reach))
+    };
+    for words in ["line 1", "line 2"] {
+        sim.tell(refused(words));
+        assert!(sim.message("nginx", "Degraded").contains(words));
+    }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mcsdns_core::{
     effect::Effect,
-    facts::{Change, ClusterFact, Fact, Reach, Record},
+    facts::{Change, ClusterFact, Fact, Reach, Record, WhenEmpty},
     ids::{ClusterName, ObjectKey},
     index::{Index, Settings},
     plan::{RecordType, Targets},
@@ -33,6 +33,10 @@ enum Event {
     PolicyDown(bool),
     Drift(&'static str),
     Crash(bool),
+    /// Another replica starts to follow, and never hears of these clusters.
+    Second(Vec<&'static str>),
+    /// The other replica takes over.
+    HandOver,
     /// News that comes together.
     Together(Vec<Self>),
 }
@@ -48,7 +52,9 @@ impl Event {
             | Self::Up(_)
             | Self::Record(..)
             | Self::DeleteRecord(_)
+            | Self::HandOver
             | Self::PolicyDown(false) => false,
+            Self::Second(_) => true,
             Self::Together(events) => events.iter().all(|event| event.only_blinds(lost)),
         }
     }
@@ -87,6 +93,8 @@ fn event() -> impl Strategy<Value = Event> {
         3 => record,
         1 => delete,
         2 => proptest::sample::subsequence(CLUSTERS.to_vec(), 0..=3).prop_map(Event::Restart),
+        1 => proptest::sample::subsequence(CLUSTERS.to_vec(), 0..=3).prop_map(Event::Second),
+        1 => Just(Event::HandOver),
         1 => any::<bool>().prop_map(Event::PolicyDown),
         1 => select(&RECORDS[..]).prop_map(Event::Drift),
         1 => any::<bool>().prop_map(Event::Crash),
@@ -123,6 +131,8 @@ fn happen(sim: &mut Sim, event: &Event, step: i64) {
                 );
             }
         }
+        Event::Second(lost) => sim.second(lost),
+        Event::HandOver => sim.hand_over(),
         Event::Crash(crash) => sim.crash_before_status = *crash,
         Event::Together(events) => sim.at_once(|sim| {
             for event in events {
@@ -228,15 +238,31 @@ proptest! {
     })]
 
     #[test]
-    fn nothing_forbidden_ever_happens(events in proptest::collection::vec(event(), 1..40)) {
+    fn nothing_forbidden_ever_happens(
+        withdraw in any::<bool>(),
+        events in proptest::collection::vec(event(), 1..40),
+    ) {
         let mut sim = world();
+        if withdraw {
+            sim.domain(|spec| spec.when_empty = WhenEmpty::Withdraw);
+        }
         let mut lost: Vec<&str> = Vec::new();
+        let mut second: Option<Vec<&str>> = None;
         for (step, event) in events.iter().enumerate() {
             let before = names(&sim);
-            let only_blinds = event.only_blinds(&lost);
+            let only_blinds = match (event, &second) {
+                // The new leader may see what the old one did not.
+                (Event::HandOver, Some(now)) => Event::Restart(now.clone()).only_blinds(&lost),
+                _ => event.only_blinds(&lost),
+            };
             let unanswered = unanswered(&sim);
             match event {
-                Event::Restart(now) => lost.clone_from(now),
+                Event::Restart(now) => {
+                    lost.clone_from(now);
+                    second = None;
+                }
+                Event::Second(lost) => second = Some(lost.clone()),
+                Event::HandOver => lost = second.take().unwrap_or(lost),
                 Event::Up(cluster) => lost.retain(|other| other != cluster),
                 Event::Together(events) => {
                     lost.retain(|other| !events.iter().any(|event| matches!(event, Event::Up(cluster) if cluster == other)));

@@ -166,6 +166,36 @@ fn the_older_record_keeps_a_name_and_the_younger_says_who_has_it() {
 }
 
 #[test]
+fn a_ttl_that_is_not_what_was_asked_for_is_told() {
+    let mut sim = both();
+    sim.domain(|spec| spec.max_ttl = Some(100));
+    let words = sim.message("nginx", "Programmed");
+    assert!(words.ends_with("TTL 100 instead of 180 by minTTL or maxTTL of the Domain"), "{words}");
+}
+
+#[test]
+fn a_record_whose_names_another_has_says_so() {
+    let mut sim = both();
+    sim.record("a", 2, |spec| spec.external_name = Some("nginx".into()));
+    sim.service("c1", "a", &["10.0.0.5"], 1);
+    let words = sim.message("a", "Programmed");
+    assert!(words.contains("belongs to the older record test/nginx"), "{words}");
+}
+
+#[test]
+fn a_record_that_cannot_be_read_for_the_moment_is_as_old_as_it_was() {
+    let mut sim = both();
+    sim.record("a", 2, |spec| spec.external_name = Some("nginx".into()));
+    // As local mode tells of a file that is being edited.
+    let spec = Err(Malformed { message: "not valid YAML".to_owned() });
+    let broken = Record { meta: Meta::default(), annotations: Vec::new(), spec, status: None };
+    sim.tell(Fact::Record(Change::Apply(key("a"), broken)));
+    sim.service("c1", "nginx", &["10.0.0.3"], 1);
+    assert_eq!(sim.lines("nginx")[0], "G A 10.0.0.2,10.0.0.3");
+    assert_eq!(sim.lines("a"), Vec::<String>::new());
+}
+
+#[test]
 fn a_deleted_record_takes_its_object_along_also_when_deleted_while_we_were_away() {
     let mut sim = both();
     sim.records.remove(&key("nginx"));

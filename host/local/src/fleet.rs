@@ -329,7 +329,8 @@ impl ClusterObjects {
     }
 
     fn changes(&self, before: &Self, name: &ClusterName) -> Vec<Fact> {
-        if before.withheld && !self.withheld {
+        // Back from an outage, everything is read again, as by a watch.
+        if !self.withheld && (before.withheld || before.outage.is_some() && self.outage.is_none()) {
             return self.facts(name);
         }
         let mut facts = Vec::new();

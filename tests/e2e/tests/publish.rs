@@ -38,7 +38,7 @@ async fn records_follow_their_services() {
     // Record only: the clusters are listed with their places, nothing is published, and the conditions say why.
     world.domain("galactic", "Example.COM.", json!({})).await.unwrap();
     let message = world.condition(record, "Programmed", "False/NothingToPublish").await.unwrap();
-    assert!(message.contains("cluster c1 has no Service of that name"), "{message}");
+    assert!(message.contains("cluster c1 has no Service of that name and type LoadBalancer"), "{message}");
     assert!(endpoint(&host, "test", "nginx").await.is_err());
     let entries = dns(&world, "nginx").await;
     assert_eq!(entries.pointer("/0/cluster"), Some(&json!("c1")));

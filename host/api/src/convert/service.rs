@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use mcsdns_core::{
-    facts::{Ingress, Malformed, Service},
+    facts::{self, Ingress, Malformed, Service},
     ids::ObjectKey,
     name,
 };
@@ -111,15 +111,8 @@ impl LoadBalancer {
     }
 }
 
-/// An address that a client could connect to. Those that can never be one (`0.0.0.0`, multicast) are placeholders of
-/// load balancers that are not ready, or mistakes.
 fn address(text: &str) -> Option<IpAddr> {
-    let address = text.parse::<IpAddr>().ok()?.to_canonical();
-    let impossible = match address {
-        IpAddr::V4(address) => address.is_broadcast(),
-        IpAddr::V6(_) => false,
-    };
-    (!address.is_unspecified() && !address.is_multicast() && !impossible).then_some(address)
+    facts::usable(text.parse().ok()?)
 }
 
 /// A host name, lower case without final dot. Some load balancers write an address there.

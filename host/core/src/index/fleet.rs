@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     decision::{Places, ZonePlace},
@@ -25,7 +25,29 @@ pub(super) struct Location {
     pub(super) mixed: Vec<Arc<str>>,
     /// Regions and zones that are no DNS label, as written.
     pub(super) invalid: Vec<String>,
+    /// It has nodes, but none of them says where it is any more: this is what was known before.
+    pub(super) remembered: bool,
+    /// Zones that get no names: there are more than a cluster may have.
+    pub(super) surplus: usize,
 }
+
+/// Which lists of a cluster have been read as a whole since it was lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ReadAgain {
+    services: bool,
+    slices: bool,
+}
+
+impl ReadAgain {
+    const BOTH: Self = Self { services: true, slices: true };
+}
+
+/// Most zones of one cluster that get names. Where Nodes carry a label for each rack or host, every record of the fleet would
+/// otherwise have a name for each.
+pub(super) const MAX_ZONES: usize = 100;
+
+/// How many times as long a cluster may take that has neither answered nor failed often enough.
+const UNKNOWN_WINDOWS: i64 = 4;
 
 /// One member cluster.
 #[derive(Debug)]
@@ -33,6 +55,11 @@ pub(super) struct Cluster {
     pub(super) member: Member,
     pub(super) added: Timestamp,
     pub(super) reach: Reach,
+    /// It answers again, but what is known of it is from before it was lost: it counts as unreachable until both lists
+    /// have been read again.
+    pub(super) returning: Option<Reach>,
+    /// Which of `services` and `slices` have been read as a whole since it was lost.
+    pub(super) read_again: ReadAgain,
     pub(super) nodes: Option<BTreeMap<Arc<str>, Node>>,
     pub(super) services: Option<HashMap<ObjectKey, Service>>,
     /// How many of them are of type LoadBalancer; follows `services`.
@@ -55,6 +82,8 @@ impl Cluster {
             member,
             added: now,
             reach: Reach::Unknown,
+            returning: None,
+            read_again: ReadAgain::default(),
             nodes: None,
             services: None,
             load_balancers: 0,
@@ -69,17 +98,67 @@ impl Cluster {
         }
     }
 
+    /// Takes what is known of how it can be reached; whether that is news.
+    pub(super) fn set_reach(&mut self, reach: Reach) -> bool {
+        let back = !matches!(reach, Reach::Unreachable { .. });
+        match (&self.reach, &reach) {
+            (Reach::Unreachable { .. }, _) if back && self.synced() && self.read_again != ReadAgain::BOTH => {
+                self.returning = Some(reach);
+                return false;
+            }
+            // The words of a failed connection may differ each time, and only another kind of failure is news. Those about a
+            // kubeconfig are about what it says now.
+            (
+                Reach::Unreachable { reason: old, message: was, .. },
+                Reach::Unreachable { reason: new, message: is, .. },
+            ) if old == new && (was == is || matches!(*new, "Unreachable" | "Timeout")) => {
+                return self.returning.take().is_some();
+            }
+            (Reach::Unreachable { .. }, _) => {}
+            (_, Reach::Unreachable { .. }) => self.read_again = ReadAgain::default(),
+            (old, new) if old == new => return false,
+            _ => {}
+        }
+        self.returning = None;
+        self.reach = reach;
+        true
+    }
+
+    /// A list has been read as a whole; whether a cluster that was lost is back by that.
+    pub(super) fn note_read(&mut self, services: bool, slices: bool) -> bool {
+        self.read_again.services |= services;
+        self.read_again.slices |= slices;
+        if self.read_again != ReadAgain::BOTH {
+            return false;
+        }
+        self.returning.take().is_some_and(|reach| {
+            self.reach = reach;
+            true
+        })
+    }
+
+    /// Why Services or endpoints are not watched at present: what is known of them may be out of date.
+    pub(super) fn unwatched(&self) -> Option<&str> {
+        ["services", "endpointslices"].iter().find_map(|kind| self.watch_failures.get(kind)).map(String::as_str)
+    }
+
     /// Services and endpoints have been read; what they say is knowledge, not ignorance.
     pub(super) fn synced(&self) -> bool {
         self.services.is_some() && self.slices.is_some()
     }
 
-    /// Just added and not yet read: its last known state counts, without alarm, for a short while.
+    /// Until when it counts as just added and not yet read: its last known state counts, without alarm. Longer while it
+    /// does not answer, because some failures have to come together before that is said.
+    pub(super) fn starting_until(&self, window_seconds: i64) -> Option<Timestamp> {
+        let window = if self.reach == Reach::Unknown { UNKNOWN_WINDOWS * window_seconds } else { window_seconds };
+        let started =
+            self.synced() || matches!(self.reach, Reach::Unreachable { .. }) || !self.watch_failures.is_empty();
+        (!started).then(|| self.added.checked_add(SignedDuration::from_secs(window)).ok()).flatten()
+    }
+
+    /// Whether it still does.
     pub(super) fn starting(&self, now: Timestamp, window_seconds: i64) -> bool {
-        !self.synced()
-            && !matches!(self.reach, Reach::Unreachable { .. })
-            && self.watch_failures.is_empty()
-            && now.as_second() - self.added.as_second() < window_seconds
+        self.starting_until(window_seconds).is_some_and(|until| now < until)
     }
 
     /// Where it is: the override, else its nodes, else what was known before.
@@ -111,14 +190,23 @@ impl Cluster {
                 if votes.len() > 1 {
                     location.mixed = votes.keys().cloned().collect();
                 }
-                // The most frequent; among equals the first by name, whatever the order of the nodes.
-                votes.into_iter().rev().max_by_key(|(_, count)| *count).map(|(region, _)| region)
+                // Nodes get their labels some seconds after they register, from the cloud's controller.
+                location.remembered = votes.is_empty() && location.invalid.is_empty() && known_region.is_some();
+                if location.remembered {
+                    known_region
+                } else {
+                    // The most frequent; among equals the one it was in, else the first by name, whatever the order.
+                    let here = self.location.region.as_ref().or(known_region.as_ref()).cloned();
+                    let rank = |(region, count): &(Arc<str>, usize)| (*count, Some(region) == here.as_ref());
+                    votes.into_iter().rev().max_by_key(rank).map(|(region, _)| region)
+                }
             }
             (None, None) => known_region,
         };
         let mut found = BTreeSet::new();
         match (zones, nodes) {
             (Some(zones), _) => found.extend(zones.iter().filter_map(|zone| label(zone, &mut location.invalid))),
+            (None, Some(_)) if location.remembered => found.extend(known_zones),
             (None, Some(nodes)) => {
                 let mut invalid = BTreeSet::new();
                 for node in nodes.values() {
@@ -136,6 +224,10 @@ impl Cluster {
                 location.invalid.extend(invalid);
             }
             (None, None) => found.extend(known_zones),
+        }
+        location.surplus = found.len().saturating_sub(MAX_ZONES);
+        while found.len() > MAX_ZONES {
+            found.pop_last();
         }
         location.zones = if location.region.is_some() { found.into_iter().collect() } else { Arc::new([]) };
         location
@@ -259,6 +351,14 @@ mod tests {
         let b = cluster(&[("eu", "eu1"), ("us", "us1")]).locate(None);
         assert_eq!(a, b);
         assert_eq!(a.region.as_deref(), Some("eu"));
+        // One Node more that is elsewhere moves nothing.
+        let mut us = cluster(&[("us", "us1")]);
+        us.location = us.locate(None);
+        us.nodes = cluster(&[("us", "us1"), ("eu", "eu1")]).nodes;
+        assert_eq!(us.locate(None).region.as_deref(), Some("us"));
+        us.location = Location::default();
+        let remembered = Location { region: Some("us".into()), ..Location::default() };
+        assert_eq!(us.locate(Some(&remembered)).region.as_deref(), Some("us"), "nor after a restart");
     }
 
     #[test]
@@ -277,6 +377,25 @@ mod tests {
         c.nodes = None;
         let remembered = Location { region: Some("us".into()), zones: Arc::new(["us1".into()]), ..Location::default() };
         assert_eq!(c.locate(Some(&remembered)), remembered);
+    }
+
+    #[test]
+    fn nodes_without_labels_leave_a_cluster_where_it_was() {
+        let remembered = Location { region: Some("us".into()), zones: Arc::new(["us1".into()]), ..Location::default() };
+        let location = cluster(&[("", "")]).locate(Some(&remembered));
+        assert_eq!(location, Location { remembered: true, ..remembered.clone() });
+        assert_eq!(cluster(&[("", "")]).locate(None).region, None);
+        // One node is enough to know better.
+        assert_eq!(cluster(&[("", ""), ("eu", "eu1")]).locate(Some(&remembered)).region.as_deref(), Some("eu"));
+    }
+
+    #[test]
+    fn no_cluster_has_more_zones_than_a_record_can_have_names() {
+        let zones: Vec<String> = (0..MAX_ZONES + 7).map(|i| format!("rack-{i:04}")).collect();
+        let nodes: Vec<(&str, &str)> = zones.iter().map(|zone| ("us", zone.as_str())).collect();
+        let location = cluster(&nodes).locate(None);
+        assert_eq!((location.zones.len(), location.surplus), (MAX_ZONES, 7));
+        assert_eq!(&*location.zones[0], "rack-0000");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
     Depth, Index,
@@ -15,7 +15,7 @@ use crate::{
     effect::Effect,
     facts::{Ingress, Owner, RecordSpec},
     ids::{ClusterName, ObjectKey},
-    plan::Endpoint,
+    plan::{Endpoint, Targets},
     planner,
     reason::Reason,
 };
@@ -41,13 +41,14 @@ impl Index {
         self.wake(out);
     }
 
-    /// What counts as published: what we want published, or else what was found.
+    /// What counts as published: what we want published, or else what was found. Whoever does not lead wants nothing:
+    /// the leader may see what we cannot.
     pub(super) fn base(&self, key: &ObjectKey, entry: &Entry) -> Arc<[Endpoint]> {
-        if let Some(desired) = &entry.desired {
+        if let Some(desired) = entry.desired.as_ref().filter(|_| self.leading) {
             return Arc::clone(desired);
         }
         match self.published.get(&object_key(key)) {
-            Some(published) if !matches!(published.owner, Owner::Foreign(_)) => Arc::clone(&published.endpoints),
+            Some(published) if !matches!(published.owner, Owner::Foreign(_)) => understood(&published.endpoints),
             _ => Arc::new([]),
         }
     }
@@ -83,10 +84,16 @@ impl Index {
             grace_seconds: domain.grace_seconds.unwrap_or(self.settings.grace_seconds),
             starting_seconds: self.settings.starting_seconds,
         };
+        let base = self.base(key, entry);
         let observe = |name: &ClusterName, cluster: &Cluster| {
             let before = entry.memory.binary_search_by(|before| before.cluster.cmp(name)).ok();
             let before = before.and_then(|i| entry.memory.get(i));
-            observe::observe(&view, name, cluster, before)
+            let mut observation = observe::observe(&view, name, cluster, before);
+            let seen = last.binary_search_by(|seen| seen.cluster.cmp(name)).ok().and_then(|i| last.get(i));
+            if let Some(seen) = seen {
+                observation.go_on_accounting(seen, &base);
+            }
+            observation
         };
         let one = only.filter(|_| last.len() == self.clusters.len()).and_then(|name| {
             let at = last.binary_search_by(|observation| observation.cluster.cmp(name)).ok()?;
@@ -94,9 +101,10 @@ impl Index {
         });
         let observations: Vec<Observation> = match one {
             Some((at, name, cluster)) => {
+                let new = observe(name, cluster);
                 let mut observations = last;
                 if let Some(observation) = observations.get_mut(at) {
-                    *observation = observe(name, cluster);
+                    *observation = new;
                 }
                 observations
             }
@@ -259,8 +267,8 @@ impl Index {
         let starting = self
             .clusters
             .values()
-            .filter(|cluster| cluster.starting(self.now, self.settings.starting_seconds))
-            .filter_map(|c| c.added.checked_add(SignedDuration::from_secs(self.settings.starting_seconds)).ok())
+            .filter_map(|cluster| cluster.starting_until(self.settings.starting_seconds))
+            .filter(|until| *until > self.now)
             .min();
         let Some(entry) = self.records.get_mut(key) else {
             return;
@@ -286,6 +294,16 @@ impl Index {
         }
         self.wake_sent = next;
     }
+}
+
+/// Without what is none of ours and was never planned (another type, targets that are no addresses): it is not written
+/// again.
+pub(super) fn understood(found: &Arc<[Endpoint]>) -> Arc<[Endpoint]> {
+    let foreign = |endpoint: &Endpoint| matches!(endpoint.targets, Targets::Other(_));
+    if found.iter().any(foreign) {
+        return found.iter().filter(|endpoint| !foreign(endpoint)).cloned().collect();
+    }
+    Arc::clone(found)
 }
 
 fn ask(

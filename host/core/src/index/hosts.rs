@@ -6,7 +6,11 @@ use std::{
     sync::Arc,
 };
 
-use crate::{effect::Effect, facts::HostAnswer, ids::ObjectKey};
+use crate::{
+    effect::Effect,
+    facts::{self, HostAnswer},
+    ids::ObjectKey,
+};
 
 #[derive(Debug, Default)]
 pub(super) struct Host {
@@ -60,7 +64,11 @@ impl Hosts {
             return Vec::new();
         };
         let changed = match answer {
-            HostAnswer::Addresses(addresses) if !addresses.is_empty() => {
+            HostAnswer::Addresses(all) if !all.is_empty() => {
+                let Some(addresses) = usable_of(all) else {
+                    let why = "the answer has no address that can be connected to".to_owned();
+                    return if host.failing.replace(why).is_none() { host.users() } else { Vec::new() };
+                };
                 let was_failing = host.failing.take().is_some();
                 let changed = host.addresses.as_ref() != Some(&addresses);
                 host.addresses = Some(addresses);
@@ -70,6 +78,36 @@ impl Hosts {
             // The words of a failure may differ each time; only that it fails is news.
             HostAnswer::Failed(message) => host.failing.replace(message).is_none(),
         };
-        if changed { host.users.iter().cloned().collect() } else { Vec::new() }
+        if changed { host.users() } else { Vec::new() }
+    }
+}
+
+impl Host {
+    fn users(&self) -> Vec<ObjectKey> {
+        self.users.iter().cloned().collect()
+    }
+}
+
+/// What of an answer can be connected to, in the same list if that is all of it.
+fn usable_of(all: Arc<[IpAddr]>) -> Option<Arc<[IpAddr]>> {
+    if all.iter().all(|address| facts::usable(*address) == Some(*address)) {
+        return Some(all);
+    }
+    let mut some: Vec<IpAddr> = all.iter().copied().filter_map(facts::usable).collect();
+    some.sort_unstable();
+    some.dedup();
+    (!some.is_empty()).then(|| some.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_can_connect_to_is_left_out() {
+        let of = |all: &[&str]| usable_of(all.iter().map(|a| a.parse().unwrap()).collect()).map(|l| format!("{l:?}"));
+        assert_eq!(of(&["10.0.0.1", "2001:db8::1"]).unwrap(), "[10.0.0.1, 2001:db8::1]");
+        assert_eq!(of(&["0.0.0.0", "::ffff:10.0.0.1", "224.0.0.1", "255.255.255.255"]).unwrap(), "[10.0.0.1]");
+        assert_eq!(of(&["0.0.0.0", "::"]), None);
     }
 }

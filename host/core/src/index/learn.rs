@@ -5,13 +5,13 @@ use std::{collections::HashSet, sync::Arc};
 use super::{
     Depth, Index,
     fleet::{self, Cluster, Location},
-    record::{DomainEntry, Entry, Question, Verdict, object_key},
+    record::{DomainEntry, Entry, Question, Standing, Verdict, object_key},
     words::Words,
 };
 use crate::{
     decision::{DecisionOutput, InputHash, PolicyFailure},
     effect::{Effect, endpoint_name},
-    facts::{Change, Domain, Fact, Member, Owner, Published, Record},
+    facts::{Change, Domain, Fact, Member, Owner, Published, Reach, Record},
     guard::{self, Checked},
     ids::{ClusterName, ObjectKey},
 };
@@ -87,6 +87,10 @@ impl Index {
         if entry.status == record.status {
             // Equal content is kept once.
             record.status.clone_from(&entry.status);
+        }
+        if record.spec.is_err() && record.meta.created.is_none() {
+            // A file that cannot be read for the moment; the record is as old as it was.
+            record.meta.created = entry.record.meta.created;
         }
         if entry.record == record {
             return;
@@ -343,6 +347,10 @@ impl Index {
         };
         self.deleting.remove(&(key.clone(), old.uid));
         if let Some(record) = record_key(key) {
+            if let Some(entry) = self.records.get_mut(&record) {
+                // Whatever was sent before has been deleted with it, or has made way for somebody else's.
+                entry.sent = None;
+            }
             self.touch(&record, Depth::Plan);
         }
     }
@@ -422,8 +430,16 @@ impl Index {
         for entry in self.records.values_mut() {
             entry.sent = None;
             entry.status_sent = None;
+            if leading {
+                // The one who led until now may have seen what we have not: what it published and wrote down is the truth.
+                entry.desired = None;
+                entry.standing = Standing::Pending;
+                if let Some(status) = &entry.record.status {
+                    entry.memory = Arc::clone(&status.dns);
+                }
+            }
         }
-        self.touch_all(&Depth::Plan);
+        self.touch_all(&Depth::Observe);
         self.sweep(out);
         let domains: Vec<_> = self.domains.keys().cloned().collect();
         for domain in domains {
@@ -440,6 +456,10 @@ impl Index {
 
     fn learn_time(&mut self, now: jiff::Timestamp) {
         if now <= self.now {
+            // Less is no step, and time then stands still for as long.
+            if self.now.as_second() - now.as_second() > CLOCK_STEP_SECONDS {
+                self.step_back(now);
+            }
             return;
         }
         self.now = now;
@@ -459,6 +479,33 @@ impl Index {
         }
     }
 }
+
+impl Index {
+    /// The clock was set back: what has lasted so far goes on lasting, and what was to happen is worked out again.
+    fn step_back(&mut self, now: jiff::Timestamp) {
+        let by = self.now.duration_since(now);
+        self.now = now;
+        self.wakes.clear();
+        for entry in self.records.values_mut() {
+            entry.wake = None;
+            entry.ask_again = entry.ask_again.and_then(|at| at.checked_sub(by).ok());
+        }
+        for cluster in self.clusters.values_mut() {
+            let earlier = |time: jiff::Timestamp| time.checked_sub(by).unwrap_or(now);
+            cluster.added = earlier(cluster.added);
+            if let Reach::Unreachable { since, .. } = &mut cluster.reach {
+                *since = earlier(*since);
+            }
+        }
+        self.member_wake = None;
+        self.wake_sent = None;
+        self.unreported.extend(self.clusters.keys().cloned());
+        self.touch_all(&Depth::Observe);
+    }
+}
+
+/// By how much a clock must go back to have been set, in seconds.
+const CLOCK_STEP_SECONDS: i64 = 2;
 
 /// The record whose DNSEndpoint has this key.
 fn record_key(object: &ObjectKey) -> Option<ObjectKey> {

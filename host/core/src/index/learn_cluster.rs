@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::{Depth, Index, fleet::Cluster};
 use crate::{
-    facts::{Change, ClusterFact, Malformed, Node, Reach, Service, Slice},
+    facts::{Change, ClusterFact, Malformed, Node, Service, Slice},
     ids::{ClusterName, ObjectKey},
 };
 
@@ -16,13 +16,7 @@ impl Index {
         let was_synced = cluster.synced();
         match fact {
             ClusterFact::Reach(reach) => {
-                // The words of a failure may differ with every probe; only another kind of failure is news.
-                let same = match (&cluster.reach, &reach) {
-                    (Reach::Unreachable { reason: old, .. }, Reach::Unreachable { reason: new, .. }) => old == new,
-                    (old, new) => old == new,
-                };
-                if !same {
-                    cluster.reach = reach;
+                if cluster.set_reach(reach) {
                     self.touch_all(&Depth::Observe);
                 }
             }
@@ -38,7 +32,11 @@ impl Index {
                         self.words.word(&mut service.kind);
                     }
                 });
+                let whole = matches!(change, Change::Reset(_));
                 let touched = learn_services(cluster, change);
+                if cluster.note_read(whole, false) {
+                    self.touch_all(&Depth::Observe);
+                }
                 self.touch_if(was_synced, name, &touched);
             }
             ClusterFact::Slice(mut change) => {
@@ -49,7 +47,11 @@ impl Index {
                         self.words.word(&mut slice.service);
                     }
                 });
+                let whole = matches!(change, Change::Reset(_));
                 let touched = learn_slices(cluster, change);
+                if cluster.note_read(false, whole) {
+                    self.touch_all(&Depth::Observe);
+                }
                 self.touch_if(was_synced, name, &touched);
             }
             ClusterFact::WatchFailed { resource, message } => {

@@ -9,6 +9,7 @@ use crate::{
     decision::ClusterState,
     facts::{Ingress, Reach, RecordSpec},
     ids::{ClusterName, ObjectKey},
+    plan::Endpoint,
     reason::Reason,
     status::{ClusterDns, ResolvedHost},
 };
@@ -93,6 +94,11 @@ pub(super) fn observe(
         None => live(view, name, cluster),
     };
     let hosts = look_up(view.hosts, &offer.ingress, before);
+    if let Some(why) = cluster.unwatched().filter(|_| offer.source == Source::Live) {
+        offer.source = Source::LastKnown;
+        let words = format!("cluster {name}: {why}; its last known state counts");
+        offer.problem.get_or_insert((Reason::ClusterForbidden, words));
+    }
     // What a status remembers may be older than what was published last: a process can die between the two writes.
     let mut blind = offer.source != Source::Live || !hosts.unresolved.is_empty();
     if offer.state == ClusterState::Serving && hosts.addresses.is_empty() {
@@ -118,8 +124,11 @@ pub(super) fn observe(
     let (mut expired, mut expires, mut down_since) = (false, None, None);
     let remembered_down = offer.state == ClusterState::Unreachable;
     if let Reach::Unreachable { reason, message, since } = &cluster.reach {
-        offer.problem =
-            Some((Reason::ClusterUnreachable, format!("cluster {name} cannot be reached ({reason}): {message}")));
+        let words = match cluster.unwatched().filter(|_| cluster.returning.is_some()) {
+            Some(why) => (Reason::ClusterForbidden, format!("cluster {name} answers again, but {why}")),
+            None => (Reason::ClusterUnreachable, format!("cluster {name} cannot be reached ({reason}): {message}")),
+        };
+        offer.problem = Some(words);
         down_since = Some(*since);
     }
     if down_since.is_some() || remembered_down {
@@ -139,7 +148,7 @@ pub(super) fn observe(
             .grace_seconds
             .and_then(|grace| since.checked_add(jiff::SignedDuration::from_secs(i64::from(grace))).ok());
         expired = ends.is_some_and(|ends| ends <= view.now);
-        expires = ends.filter(|_| !expired && !addresses.is_empty());
+        expires = ends.filter(|_| !expired);
         if expired {
             addresses.clear();
         }
@@ -350,6 +359,17 @@ fn ips(ingress: &[Ingress]) -> impl Iterator<Item = IpAddr> + '_ {
 }
 
 impl Observation {
+    /// What the cluster is known to have had stays accounted for as long as it is published: it may have been looked at
+    /// more than once before the policies answered.
+    pub(super) fn go_on_accounting(&mut self, seen: &Self, published: &[Endpoint]) {
+        let lost = seen.accounted.iter().filter(|address| self.accounted.binary_search(address).is_err());
+        let lost: Vec<IpAddr> =
+            lost.filter(|a| published.iter().any(|e| e.targets.addresses().contains(a))).copied().collect();
+        if !lost.is_empty() {
+            self.accounted = distinct(self.accounted.iter().copied().chain(lost).collect(), &[&seen.accounted]);
+        }
+    }
+
     /// Whether this is what the status says.
     pub(super) fn is_as(&self, status: &ClusterDns) -> bool {
         self.cluster == status.cluster

@@ -9,6 +9,7 @@ use std::{
 use super::{
     Depth, Index,
     claims::Rank,
+    flow::understood,
     observe::Observation,
     record::{Entry, Standing, Verdict, names_of, object_key},
 };
@@ -18,7 +19,7 @@ use crate::{
     facts::{Owner, WhenEmpty},
     ids::ObjectKey,
     plan::{Endpoint, Targets},
-    planner::{self, Context},
+    planner::{self, Clamped, Context},
     reason::Reason,
 };
 
@@ -36,7 +37,7 @@ impl Index {
                 let taken_by = |name: &str| self.older_owner(name, rank);
                 let accounted = accounted(&entry.observations);
                 let mut bounded = Arc::clone(checked);
-                self.clamp(&mut bounded, &question.input.subject.federation);
+                let clamped = self.clamp(&mut bounded, &question.input.subject.federation);
                 let context = Context {
                     published: &base,
                     affix: self.settings.txt_affix,
@@ -54,6 +55,7 @@ impl Index {
                     // Equal content is kept once.
                     plan.endpoints = Arc::clone(&base);
                 }
+                plan.clamped = clamped;
                 let standing = self.standing(entry, &plan, &base);
                 Some((plan, standing))
             }
@@ -74,7 +76,7 @@ impl Index {
         entry.waiting = waiting;
         if entry.desired.is_none() {
             // What an earlier process published is what we want until we know better; it is repaired like our own.
-            entry.desired = found.map(|found| Arc::clone(&found.endpoints));
+            entry.desired = found.map(|found| understood(&found.endpoints));
         }
         if let Some((plan, standing)) = decided {
             let stays = matches!(standing, Standing::Kept(_)) || *plan.endpoints == *base;
@@ -165,16 +167,13 @@ impl Index {
         }
     }
 
-    /// Brings TTLs within the bounds of the Domain.
-    fn clamp(&self, checked: &mut Arc<crate::guard::Checked>, domain: &str) {
-        let Some(view) = self.domains.get(domain).and_then(|domain| domain.view.as_ref()) else {
-            return;
-        };
+    /// Brings TTLs within the bounds of the Domain; which, if any of them was not.
+    fn clamp(&self, checked: &mut Arc<crate::guard::Checked>, domain: &str) -> Option<Clamped> {
+        let view = self.domains.get(domain)?.view.as_ref()?;
         let (min, max) = view.ttl_bounds();
-        if checked.names.iter().all(|name| (min..=max).contains(&name.ttl)) {
-            return;
-        }
+        let wanted = checked.names.iter().map(|name| name.ttl).find(|ttl| !(min..=max).contains(ttl))?;
         Arc::make_mut(checked).clamp(min, max);
+        Some(Clamped { wanted, published: wanted.max(min).min(max) })
     }
 
     /// An empty plan needs a reason, or what is published stays.
@@ -233,15 +232,16 @@ impl Index {
             .and_then(|domain| domain.view.as_ref())
             .map(|view| view.when_empty)
             .unwrap_or_default();
-        if when_empty == WhenEmpty::Withdraw {
-            return Standing::Withdrawn("nothing serves anywhere, and the Domain says whenEmpty: withdraw".to_owned());
-        }
         if all.iter().all(|observation| observation.gone) {
             return Standing::Withdrawn("no cluster has the Service any more".to_owned());
         }
-        // A cluster that cannot be seen may be the only one that still serves, however long its grace period is over.
+        // A cluster that cannot be seen may be the only one that still serves, however long its grace period is over and
+        // whatever is to happen when nothing does.
         if let Some(lost) = all.iter().find(|o| o.state == ClusterState::Unreachable && !o.gone) {
             return Standing::Kept(format!("nothing else serves, and cluster {} cannot be seen", lost.cluster));
+        }
+        if when_empty == WhenEmpty::Withdraw {
+            return Standing::Withdrawn("nothing serves anywhere, and the Domain says whenEmpty: withdraw".to_owned());
         }
         Standing::Kept("no cluster has ready endpoints with an address (whenEmpty: keep)".to_owned())
     }
@@ -276,6 +276,11 @@ impl Index {
             return;
         }
         let old_rank = std::mem::replace(&mut entry.rank, Arc::clone(&rank));
+        for waiting in [&mut self.unheard, &mut self.postponed] {
+            if waiting.remove(&old_rank) {
+                waiting.insert(Arc::clone(&rank));
+            }
+        }
         let mut affected = BTreeSet::new();
         for name in old.iter().filter(|name| old_rank != rank || names.binary_search(name).is_err()) {
             self.claims.remove(name, &old_rank, &mut affected);
@@ -305,6 +310,8 @@ impl Index {
         }
         if let Some(published) = published {
             if matches!(published.owner, Owner::Foreign(_)) {
+                // Ours was refused. When this one goes, or is handed over, it is sent again.
+                entry.sent = None;
                 return;
             }
             if desired.is_empty() || entry.record.meta.deleting {
@@ -318,7 +325,9 @@ impl Index {
                 return;
             }
             let owner_in_order = matches!(&published.owner, Owner::Record { uid, .. } if *uid == entry.record.meta.uid);
-            if published.endpoints == desired && published.metadata_in_order && owner_in_order {
+            // A deletion that waits in the writer is replaced by writing the same once more.
+            let deleting = self.deleting.contains(&(object.clone(), Arc::clone(&published.uid)));
+            if published.endpoints == desired && published.metadata_in_order && owner_in_order && !deleting {
                 entry.sent = None;
                 return;
             }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
     Index,
@@ -105,6 +105,7 @@ impl Index {
             .map(|condition| settle(condition, known, generation, self.now))
             .collect();
         let names: BTreeSet<&str> = base.iter().map(|endpoint| &*endpoint.dns_name).collect();
+        let ours = !object.is_some_and(|object| matches!(object.owner, Owner::Foreign(_)));
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let mut withheld = entry.plan.withheld.clone();
         if withheld.len() > MAX_WITHHELD {
@@ -120,9 +121,9 @@ impl Index {
             observed_generation: generation,
             conditions,
             published: PublishedSummary {
-                dns_endpoint: (!base.is_empty()).then(|| object_key(key).name),
-                names: count(names.len()),
-                endpoints: count(base.len()),
+                dns_endpoint: (ours && !base.is_empty()).then(|| object_key(key).name),
+                names: if ours { count(names.len()) } else { 0 },
+                endpoints: if ours { count(base.len()) } else { 0 },
                 policy: match &entry.answered {
                     Some((question, _)) => Some(Arc::clone(&question.policies.title)),
                     None => observed.and_then(|observed| observed.published.policy.clone()),
@@ -160,7 +161,11 @@ impl Index {
         problems.extend(entry.plan.tight.iter().map(|refusal| (refusal.reason, refusal.message.to_string())));
         for observation in &entry.observations {
             problems.extend(observation.problem.as_deref().cloned().map(|(reason, message)| {
+                let frozen = matches!(entry.standing, Standing::Held(Reason::Frozen, _));
                 let message = match (observation.state, observation.expired, observation.addresses.is_empty()) {
+                    // "Its last known state counts" has been said already.
+                    (ClusterState::Unreachable, ..) if reason != Reason::ClusterUnreachable => message,
+                    (ClusterState::Unreachable, ..) if frozen => format!("{message}; what is published stays"),
                     (ClusterState::Unreachable, true, _) => {
                         format!("{message}; its grace period is over and it counts as having nothing")
                     }
@@ -257,16 +262,17 @@ impl Index {
         let Some(cluster) = self.clusters.get_mut(name) else {
             return;
         };
-        if cluster.starting(now, window) {
+        if let Some(until) = cluster.starting_until(window).filter(|until| now < *until) {
             // Say nothing before there is something to say.
-            let at = cluster.added.checked_add(SignedDuration::from_secs(window)).ok();
-            self.member_wake = [self.member_wake, at].into_iter().flatten().min();
+            self.member_wake = [self.member_wake, Some(until)].into_iter().flatten().min();
             return;
         }
         let failures = || join(cluster.watch_failures.values().map(String::as_str));
         let ready = if let Some(malformed) = &cluster.member.malformed {
             Condition::new("Ready", ConditionStatus::False, Reason::Malformed, malformed.message.as_str())
-        } else if let Reach::Unreachable { reason, message, .. } = &cluster.reach {
+        } else if let Reach::Unreachable { reason, message, .. } = &cluster.reach
+            && (cluster.returning.is_none() || cluster.watch_failures.is_empty())
+        {
             let mut condition = Condition::new("Ready", ConditionStatus::False, Reason::Unreachable, message.as_str());
             condition.reason = (*reason).into();
             condition
@@ -289,6 +295,19 @@ impl Index {
         } else if location.region.is_none() {
             let words = "no region: the cluster counts for the global name only; label its Nodes with topology.kubernetes.io/region or set spec.region";
             Condition::new("PlacesKnown", ConditionStatus::False, Reason::RegionUnknown, words)
+        } else if location.remembered {
+            let words = format!(
+                "none of its Nodes names a region any more, the last known one ({}) counts; label them with topology.kubernetes.io/region or set spec.region",
+                location.region.as_deref().unwrap_or_default()
+            );
+            Condition::new("PlacesKnown", ConditionStatus::False, Reason::RegionUnknown, words)
+        } else if location.surplus > 0 {
+            let words = format!(
+                "its Nodes name {} zones, of which the first {} get names; set spec.zones",
+                location.zones.len() + location.surplus,
+                location.zones.len()
+            );
+            Condition::new("PlacesKnown", ConditionStatus::False, Reason::TooManyZones, words)
         } else if !location.mixed.is_empty() {
             let words = format!(
                 "its Nodes name several regions ({}); that of most Nodes counts; set spec.region",
@@ -374,8 +393,19 @@ fn programmed(key: &ObjectKey, entry: &Entry, base: &Arc<[Endpoint]>, object: Op
         let (reason, why) = match &entry.standing {
             Standing::Withdrawn(why) => (Reason::Withdrawn, why.clone()),
             Standing::Held(_, why) => (Reason::NothingToPublish, why.clone()),
-            Standing::Pending => (Reason::PolicyPending, "the policy has not answered yet".to_owned()),
-            Standing::Planned | Standing::Kept(_) => (Reason::NothingToPublish, summary(&entry.observations)),
+            Standing::Pending => match &entry.answered {
+                Some((_, Verdict::Failed(_))) => (Reason::PolicyFailed, "the policy gave no answer".to_owned()),
+                Some((_, Verdict::Violated(_))) => (Reason::PolicyViolation, "the policy broke a rule".to_owned()),
+                Some((_, Verdict::Answer(_))) | None => {
+                    (Reason::PolicyPending, "the policy has not answered yet".to_owned())
+                }
+            },
+            Standing::Planned | Standing::Kept(_) => match entry.plan.withheld.first() {
+                Some(withheld) if entry.plan.names.iter().all(|name| !publishes(&name.outcome)) => {
+                    (Reason::NothingToPublish, withheld.message.to_string())
+                }
+                _ => (Reason::NothingToPublish, summary(&entry.observations)),
+            },
         };
         return condition(ConditionStatus::False, reason, format!("{NOTHING_PUBLISHED}{why}"));
     }
@@ -389,9 +419,16 @@ fn programmed(key: &ObjectKey, entry: &Entry, base: &Arc<[Endpoint]>, object: Op
             condition(ConditionStatus::True, Reason::Kept, format!("{what}; kept as last published because {why}"))
         }
         Standing::Planned | Standing::Pending | Standing::Withdrawn(_) => {
-            condition(ConditionStatus::True, Reason::Programmed, what)
+            let clamped = entry.plan.clamped.map_or_else(String::new, |clamped| {
+                format!("; TTL {} instead of {} by minTTL or maxTTL of the Domain", clamped.published, clamped.wanted)
+            });
+            condition(ConditionStatus::True, Reason::Programmed, format!("{what}{clamped}"))
         }
     }
+}
+
+const fn publishes(outcome: &NameOutcome) -> bool {
+    matches!(outcome, NameOutcome::Addresses | NameOutcome::Alias(_) | NameOutcome::Kept)
 }
 
 /// Why nothing is there, cluster by cluster.
@@ -399,7 +436,7 @@ pub(super) fn summary(observations: &[Observation]) -> String {
     let words = observations.iter().map(|observation| match (observation.problem.as_deref(), observation.state) {
         (Some((_, message)), _) => message.clone(),
         (None, ClusterState::NoService) => {
-            format!("cluster {} has no Service of that name", observation.cluster)
+            format!("cluster {} has no Service of that name and type LoadBalancer", observation.cluster)
         }
         (None, ClusterState::Serving) => format!("cluster {} serves", observation.cluster),
         (None, _) => format!("cluster {} is not known yet", observation.cluster),

@@ -118,6 +118,8 @@ pub struct Sim {
     pub writes: Vec<String>,
     pub notices: Vec<String>,
     pub crash_before_status: bool,
+    /// Another replica, that does not lead and cannot see some clusters.
+    follower: Option<(Index, Vec<ClusterName>)>,
     /// What is told together and has not been told yet.
     held: Option<Vec<Fact>>,
     uids: u64,
@@ -141,6 +143,7 @@ impl Sim {
             writes: Vec::new(),
             notices: Vec::new(),
             crash_before_status: false,
+            follower: None,
             held: None,
             uids: 0,
         };
@@ -233,6 +236,13 @@ impl Sim {
         self.tell(Fact::Record(Change::Apply(key(name), record)));
     }
 
+    pub fn domain(&mut self, edit: impl FnOnce(&mut DomainSpec)) {
+        let mut domain = domain("example.com");
+        edit(domain.spec.as_mut().unwrap());
+        self.domains.insert("galactic".into(), domain.clone());
+        self.tell(Fact::Domain(Change::Apply("galactic".into(), domain)));
+    }
+
     pub fn pass(&mut self, seconds: i64) {
         self.now += seconds;
         self.tell(Fact::Tick(at(self.now)));
@@ -246,6 +256,7 @@ impl Sim {
         }
         let mut queue = VecDeque::from([fact]);
         while let Some(fact) = queue.pop_front() {
+            self.follow(&fact);
             let mut effects = Vec::new();
             self.index.apply(fact, &mut effects);
             for effect in effects {
@@ -260,12 +271,60 @@ impl Sim {
         happen(self);
         let mut queue = VecDeque::from(self.held.take().unwrap_or_default());
         while !queue.is_empty() {
+            for fact in queue.clone() {
+                self.follow(&fact);
+            }
             let mut effects = Vec::new();
             self.index.apply_all(queue.drain(..), &mut effects);
             for effect in effects {
                 self.carry_out(effect, &mut queue);
             }
         }
+    }
+
+    /// Starts another replica, which does not lead and never hears of the clusters in `lost`.
+    pub fn second(&mut self, lost: &[&str]) {
+        self.follower = None;
+        let second = Index::new(self.settings.clone(), policies(), at(self.now));
+        let leader = std::mem::replace(&mut self.index, second);
+        self.tell(Fact::Leading(false));
+        self.read_all(lost);
+        let second = std::mem::replace(&mut self.index, leader);
+        self.follower = Some((second, lost.iter().copied().map(ClusterName::new).collect()));
+    }
+
+    /// The leader dies and the other replica, if there is one, goes on.
+    pub fn hand_over(&mut self) {
+        if let Some((second, _)) = self.follower.take() {
+            self.index = second;
+            self.writes.clear();
+            self.tell(Fact::Leading(true));
+        }
+    }
+
+    /// What the other replica takes for published.
+    pub fn lines_of_second(&self, record: &str) -> Vec<String> {
+        self.follower.as_ref().map(|(second, _)| lines(&second.endpoints(&key(record)))).unwrap()
+    }
+
+    fn follow(&mut self, fact: &Fact) {
+        let Some((mut second, lost)) = self.follower.take() else { return };
+        let unseen = matches!(fact, Fact::Cluster(name, _) if lost.contains(name));
+        if !unseen && !matches!(fact, Fact::Decided { .. } | Fact::Leading(_)) {
+            let mut queue = VecDeque::from([fact.clone()]);
+            while let Some(fact) = queue.pop_front() {
+                let mut effects = Vec::new();
+                second.apply(fact, &mut effects);
+                for effect in effects {
+                    match effect {
+                        Effect::Decide { .. } | Effect::Resolve(_) => self.carry_out(effect, &mut queue),
+                        Effect::Forget(_) | Effect::WakeAt(_) => {}
+                        other => panic!("a follower wrote: {other:?}"),
+                    }
+                }
+            }
+        }
+        self.follower = Some((second, lost));
     }
 
     fn carry_out(&mut self, effect: Effect, queue: &mut VecDeque<Fact>) {
@@ -343,8 +402,13 @@ impl Sim {
     /// A new process in the same world. Only what the API server holds survives; the clusters named in `lost` never
     /// answer.
     pub fn restart(&mut self, lost: &[&str]) {
+        self.follower = None;
         self.index = Index::new(self.settings.clone(), policies(), at(self.now));
         self.writes.clear();
+        self.read_all(lost);
+    }
+
+    fn read_all(&mut self, lost: &[&str]) {
         self.host_facts();
         let names: Vec<_> = self.cells.keys().cloned().collect();
         for name in names {
