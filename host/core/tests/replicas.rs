@@ -170,3 +170,25 @@ fn a_clock_that_is_set_back_stops_nothing() {
     sim.pass(10);
     assert_eq!(sim.lines("nginx")[0], "G A 10.0.0.3", "and a policy that failed is asked again");
 }
+
+#[test]
+fn what_an_edited_record_wanted_before_is_no_claim_when_nobody_can_be_asked() {
+    let mut sim = Sim::new();
+    for (name, region) in [("c1", "us"), ("c2", "eu")] {
+        sim.member(name, region, region);
+    }
+    sim.second(&["c2"]);
+    // The other replica sees nothing from here on, and no status says what was seen.
+    sim.crash_before_status = true;
+    sim.record("older", 0, |spec| spec.dns_prefix = Some("www".into()));
+    sim.service("c1", "young", &["10.0.0.1"], 1);
+    sim.at_once(|sim| {
+        sim.down("c1");
+        sim.record("older", 0, |_| {});
+    });
+    sim.record("young", 1, |spec| spec.dns_prefix = Some("www".into()));
+    let published = sim.lines("young");
+    assert!(published.iter().any(|line| line.starts_with("www CNAME")), "{published:?}");
+    sim.hand_over();
+    assert_eq!(sim.lines("young"), published);
+}

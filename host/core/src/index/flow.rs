@@ -143,6 +143,10 @@ impl Index {
             entry.memory = observations.iter().map(Observation::to_status).collect();
         }
         entry.observations = observations;
+        if question.is_err() && entry.edited {
+            // Nobody will say soon what it wants now, and what it wanted before is no claim against others.
+            entry.answered = None;
+        }
         match question {
             Err(Some((reason, message))) => {
                 entry.asked = None;
@@ -169,6 +173,7 @@ impl Index {
                     // On its way.
                 } else if !due && entry.answered.as_ref().is_some_and(|(question, _)| is_same(question)) {
                     entry.asked = None;
+                    entry.edited = false;
                 } else {
                     entry.ask_again = None;
                     ask(key, entry, input, policies, domain_ref, now, out);

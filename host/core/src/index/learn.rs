@@ -108,6 +108,7 @@ impl Index {
         }
         let old_domain = entry.spec.as_ref().map(|spec| Arc::clone(&spec.domain_ref));
         if let Ok(spec) = &record.spec {
+            entry.edited |= entry.spec.as_ref() != Some(spec);
             entry.spec = Some(spec.clone());
         }
         let new_domain = entry.spec.as_ref().map(|spec| Arc::clone(&spec.domain_ref));
@@ -417,6 +418,7 @@ impl Index {
         entry.ask_again = again
             .and_then(|seconds| self.now.checked_add(jiff::SignedDuration::from_secs(i64::from(seconds.max(1)))).ok());
         entry.answered = Some((question, verdict));
+        entry.edited = false;
         self.touch(key, Depth::Plan);
     }
 

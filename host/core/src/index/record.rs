@@ -69,6 +69,8 @@ pub(super) struct Entry {
     pub(super) asked: Option<Question>,
     /// The last question that was answered, and the answer.
     pub(super) answered: Option<(Question, Verdict)>,
+    /// The record was edited since: what it wants now is not known before the policies answer again.
+    pub(super) edited: bool,
     /// Failures in a row.
     pub(super) failures: u32,
     pub(super) standing: Standing,
@@ -101,6 +103,7 @@ impl Entry {
             observations: Vec::new(),
             asked: None,
             answered: None,
+            edited: false,
             failures: 0,
             standing: Standing::Pending,
             plan: Plan::default(),

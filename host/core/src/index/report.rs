@@ -373,7 +373,7 @@ fn programmed(key: &ObjectKey, entry: &Entry, base: &Arc<[Endpoint]>, object: Op
     let name = object_key(key);
     if let Some(Published { owner: Owner::Foreign(owner), .. }) = object {
         let message = format!(
-            "DNSEndpoint {name} was made by {owner} and is not touched; delete it, or hand it over with the annotation {}=true",
+            "DNSEndpoint {name} was made by {owner} and is not touched; delete it, or hand it over with the annotation {}=true, and its endpoints are replaced",
             crate::effect::ADOPT_ANNOTATION
         );
         return condition(ConditionStatus::False, Reason::ForeignObject, message);
