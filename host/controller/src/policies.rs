@@ -83,13 +83,13 @@ impl PolicyListener {
                 tracing::warn!(
                     policy = &*policies.title,
                     reason = failure.reason,
-                    "the policy keeps failing and is left alone for a while: {}",
+                    "the policy keeps failing: {}",
                     failure.message
                 );
                 self.inbox.health(&policies.id, Some(failure));
             }
             Health::Well => {
-                tracing::info!(policy = &*policies.title, "the policy answers again");
+                tracing::info!(policy = &*policies.title, "the policy answers again, or does not decide any more");
                 self.inbox.health(&policies.id, None);
             }
             Health::Skipped | Health::Replaced => {}
@@ -161,8 +161,11 @@ impl ClusterPolicies {
             let mut patience = LONGEST_WAIT;
             while let Some(news) = own.take(patience) {
                 let rehearse = |domain: &str, needs: &_| index.with_index(|index| index.rehearsal(domain, needs));
-                let told = pilot.hear(news, Timestamp::now(), rehearse);
-                if !told.is_empty() && facts.blocking_send(told).is_err() {
+                let mut ended = false;
+                pilot.hear_and_tell(news, Timestamp::now(), rehearse, |fact| {
+                    ended = ended || facts.blocking_send(vec![fact]).is_err();
+                });
+                if ended {
                     return;
                 }
                 let left = pilot.wake().map(|at| at.duration_since(Timestamp::now()));

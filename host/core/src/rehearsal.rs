@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
@@ -20,6 +21,15 @@ use crate::{
 
 /// Names that are told as examples.
 const EXAMPLES: usize = 5;
+
+/// Why there is no rehearsal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotYet {
+    /// Not everything has been read.
+    Reading,
+    /// Another replica leads: it tries policies, and the others take over what it wrote into the status.
+    Following,
+}
 
 /// The records of a Domain with everything that decides what is published for them.
 #[derive(Clone, Debug)]
@@ -38,7 +48,10 @@ pub struct Rehearsal {
 #[derive(Clone, Debug)]
 pub(crate) struct Part {
     pub(crate) record: ObjectKey,
-    pub(crate) input: DecisionInput,
+    /// The question; `None` where nobody is asked now, and what is published stays whatever the answer would be.
+    pub(crate) input: Option<DecisionInput>,
+    /// Something serves that can be seen right now, so that what is planned is what would be published.
+    pub(crate) seen: bool,
     pub(crate) published: Arc<[Endpoint]>,
 }
 
@@ -53,6 +66,10 @@ pub struct Rehearsed {
     pub added: usize,
     /// Names that would not be published any more.
     pub removed: usize,
+    /// Names of which it cannot be told: nothing that can be seen serves behind them.
+    pub unjudged: usize,
+    /// One of the records with such names.
+    pub unjudged_record: Option<ObjectKey>,
     /// Names behind which something else would stand, or with another TTL.
     pub changed: usize,
     /// Names that are wanted and would be withheld by a rule, such as one that two records want.
@@ -81,10 +98,25 @@ impl Rehearsed {
     /// Share of the names that would be removed, in percent, rounded up.
     #[must_use]
     pub fn removed_percent(&self) -> u32 {
+        self.percent(self.removed)
+    }
+
+    /// As [`Self::removed_percent`], as if all names that cannot be judged were removed, too.
+    #[must_use]
+    pub fn removed_percent_at_worst(&self) -> u32 {
+        self.percent(self.removed + self.unjudged)
+    }
+
+    fn percent(&self, names: usize) -> u32 {
         if self.names == 0 {
             return 0;
         }
-        u32::try_from((self.removed * 100).div_ceil(self.names)).unwrap_or(100)
+        u32::try_from((names * 100).div_ceil(self.names)).unwrap_or(100)
+    }
+
+    fn leave_open(&mut self, record: &ObjectKey) {
+        self.unjudged += 1;
+        self.unjudged_record.get_or_insert_with(|| record.clone());
     }
 
     /// In words: what would become of the names.
@@ -94,6 +126,9 @@ impl Rehearsed {
             "{} records tried: {} names added, {} removed, {} changed, of {} published",
             self.records, self.added, self.removed, self.changed, self.names
         );
+        if self.unjudged > 0 {
+            words.push_str(&format!("; {} names not judged, as nothing that can be seen serves", self.unjudged));
+        }
         if self.withheld > 0 {
             words.push_str(&format!("; {} names withheld by a rule", self.withheld));
         }
@@ -120,12 +155,16 @@ impl Rehearsal {
     /// Asks `decide` about every record. Ends at the first failure, so that policies that run into their limits do not do so
     /// ten thousand times.
     pub fn run(&self, mut decide: impl FnMut(&DecisionInput) -> Result<DecisionOutput, PolicyFailure>) -> Rehearsed {
-        let mut rehearsed = Rehearsed { records: self.parts.len(), ..Rehearsed::default() };
+        let asked = self.parts.iter().filter(|part| part.input.is_some()).count();
+        let mut rehearsed = Rehearsed { records: asked, ..Rehearsed::default() };
         // Counted first, so that an early end does not change it.
         rehearsed.names = self.parts.iter().map(|part| names(&part.published).count()).sum();
         let mut claimed: HashMap<Arc<str>, ObjectKey> = HashMap::new();
         for part in &self.parts {
-            if let Err((reason, message)) = self.try_one(part, &mut decide, &mut claimed, &mut rehearsed) {
+            // What goes wrong here would cost one decision if it happened to a worker.
+            let tried =
+                catch_unwind(AssertUnwindSafe(|| self.try_one(part, &mut decide, &mut claimed, &mut rehearsed)));
+            if let Err((reason, message)) = tried.unwrap_or_else(|panic| Err(("HostPanic", host_panic(&*panic)))) {
                 rehearsed.failure = Some(Failure { record: part.record.clone(), reason: reason.into(), message });
                 break;
             }
@@ -140,7 +179,14 @@ impl Rehearsal {
         claimed: &mut HashMap<Arc<str>, ObjectKey>,
         rehearsed: &mut Rehearsed,
     ) -> Result<(), (&'static str, String)> {
-        let output = match decide(&part.input) {
+        let Some(input) = &part.input else {
+            for name in names(&part.published) {
+                rehearsed.leave_open(&part.record);
+                claimed.entry(name.into()).or_insert_with(|| part.record.clone());
+            }
+            return Ok(());
+        };
+        let output = match decide(input) {
             Ok(output) => output,
             // A policy may refuse a record, but not one that has names: it would keep them for ever.
             Err(failure) if failure.reason == "PolicyRefused" && part.published.is_empty() => {
@@ -149,8 +195,8 @@ impl Rehearsal {
             }
             Err(failure) => return Err((failure.reason, failure.to_string())),
         };
-        let limits = Limits { zone: &part.input.subject.domain, ..self.limits.clone() };
-        let mut checked = guard::check(&part.input, &output, &limits).map_err(|violation| {
+        let limits = Limits { zone: &input.subject.domain, ..self.limits.clone() };
+        let mut checked = guard::check(input, &output, &limits).map_err(|violation| {
             let message = format!("the answer breaks the rule {}: {violation}", violation.rule);
             (Reason::PolicyViolation.as_str(), message)
         })?;
@@ -167,13 +213,19 @@ impl Rehearsal {
         let plan = planner::plan(&checked, &context);
         let before: BTreeMap<&str, Vec<&Endpoint>> = grouped(&part.published);
         let planned: BTreeMap<&str, Vec<&Endpoint>> = grouped(&plan.endpoints);
-        // Where nothing serves, nothing is planned whatever the policies: then what counts is which names they want.
-        let idle = part.input.clusters.iter().all(|cluster| cluster.addresses.is_empty());
         let withheld: HashSet<&str> = plan.withheld.iter().map(|withheld| &*withheld.name).collect();
         let wanted: HashSet<&str> = checked.names.iter().map(|name| &*name.fqdn).collect();
-        let stays =
-            |name: &str| planned.contains_key(name) || (idle && wanted.contains(name) && !withheld.contains(name));
-        for name in before.keys().filter(|name| !stays(name)) {
+        for name in before.keys() {
+            let planned = planned.contains_key(name);
+            if planned && part.seen {
+                continue;
+            }
+            // Where nothing serves, hardly anything is planned whatever the policies, and an outage is no removal. But that a
+            // name is wanted does not mean that something will stand behind it.
+            if planned || (!part.seen && wanted.contains(name) && !withheld.contains(name)) {
+                rehearsed.leave_open(&part.record);
+                continue;
+            }
             rehearsed.removed += 1;
             if rehearsed.examples.len() < EXAMPLES {
                 rehearsed.examples.push((*name).into());
@@ -188,6 +240,11 @@ impl Rehearsal {
         }
         Ok(())
     }
+}
+
+fn host_panic(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("the host failed while trying the policies: {}; please report this", text.unwrap_or("no message"))
 }
 
 fn grouped(endpoints: &[Endpoint]) -> BTreeMap<&str, Vec<&Endpoint>> {

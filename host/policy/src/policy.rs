@@ -157,9 +157,12 @@ impl Policy {
     /// Digest of component, configuration and budget: policies with the same identity answer alike.
     #[must_use]
     pub(crate) fn identity(&self) -> String {
+        // Numbers only, so it can always be written.
+        let budget = serde_json::to_string(&self.budget).unwrap_or_default();
+        let budget = Digest::of(budget.as_bytes()).short();
         match &self.config {
-            Some(config) => format!("{}/{}", self.digest, Digest::of(config.as_bytes()).short()),
-            None => self.digest.to_string(),
+            Some(config) => format!("{}/{}/{budget}", self.digest, Digest::of(config.as_bytes()).short()),
+            None => format!("{}//{budget}", self.digest),
         }
     }
 }

@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::{DEFAULT, ENGINE, MISBEHAVING, TTL_ONLY, assert_alive, component, load};
+use common::{DEFAULT, ENGINE, MISBEHAVING, TTL_ONLY, assert_alive, component, load, unhurried};
 use mcsdns_policy::{Aspect, Budget, LoadError, LoadRequest, PolicySet, default_policy_bytes};
 
 /// A component with the given imports and nothing else.
@@ -257,4 +257,18 @@ fn policies_for_different_questions_work_together() {
     let (mixed, plain) = (policies.decide(&input).unwrap().output, DEFAULT.decide(&input).unwrap().output);
     assert_eq!((&mixed.names, &mixed.decisions), (&plain.names, &plain.decisions));
     assert!(mixed.ttls.iter().all(|ttl| *ttl == 60));
+}
+
+#[test]
+fn whatever_may_change_an_answer_makes_another_policy() {
+    let id = |config: &str, fuel| {
+        let mut budget = unhurried();
+        budget.fuel = fuel;
+        let request = LoadRequest { config: Some(config), budget, ..LoadRequest::new("test", MISBEHAVING) };
+        PolicySet::all(&ENGINE.load(&request).unwrap()).unwrap().policy_ref().id
+    };
+    let (fuel, config) = (Budget::default().fuel, "\"behave\"");
+    assert_eq!(id(config, fuel), id(config, fuel));
+    assert_ne!(id(config, fuel), id("\"fleet\"", fuel));
+    assert_ne!(id(config, fuel), id(config, fuel + 1));
 }

@@ -5,6 +5,7 @@
 //! 1. What decides stays until something better has been tried on every record of the Domain. All policies that are wanted
 //!    and can be loaded take over together or not at all.
 //! 2. What the status names as active was good: a process that starts, or a replica that follows, takes it without trying.
+//!    Only the leader tries.
 //! 3. What was good and is nowhere to be had holds the Domain: nothing is decided, what is published stays. No other policy
 //!    takes its place unasked, or names would come as a surprise.
 
@@ -126,7 +127,7 @@ enum Trial {
     /// Asked for.
     Asked(Arc<str>),
     /// Tried; to be tried again at that time.
-    Done { rollout: Arc<str>, result: Rehearsed, at: Timestamp, again: Timestamp },
+    Done { rollout: Arc<str>, result: Box<Rehearsed>, at: Timestamp, again: Timestamp },
 }
 
 /// Why an aspect that is wanted is not there to be tried.
@@ -214,12 +215,19 @@ impl<P: Version> DomainRollout<P> {
         self.active.as_ref().map(|seats| seats.each_ref().map(|seat| &seat.version))
     }
 
+    /// Whether the Domain or its status names this ConfigMap.
+    #[must_use]
+    pub fn names(&self, map: &str) -> bool {
+        let active = self.remembered.iter().flatten().filter_map(|status| status.active.as_ref()?.config_map.as_ref());
+        self.wanted.maps.iter().flatten().chain(active).any(|named| **named == *map)
+    }
+
     /// The policies that were asked to be tried were tried.
     pub fn tried(&mut self, rollout: &Arc<str>, result: Rehearsed, now: Timestamp) {
         // Large Domains are not tried all the time.
         let pause = TRY_AGAIN * i32::try_from(1 + result.records / 1000).unwrap_or(i32::MAX);
         let again = now.checked_add(pause).unwrap_or(now);
-        self.trial = Trial::Done { rollout: Arc::clone(rollout), result, at: now, again };
+        self.trial = Trial::Done { rollout: Arc::clone(rollout), result: Box::new(result), at: now, again };
     }
 
     /// The trial could not take place yet; it is asked for again when time has passed.
@@ -301,7 +309,7 @@ impl<P: Version> DomainRollout<P> {
 
     pub(crate) fn passes(&self, result: &Rehearsed, rollout: &Arc<str>) -> bool {
         result.failure.is_none()
-            && (result.removed_percent() <= self.wanted.max_removed_percent
+            && (result.removed_percent_at_worst() <= self.wanted.max_removed_percent
                 || self.wanted.allowed.as_ref() == Some(rollout))
     }
 

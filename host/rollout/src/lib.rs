@@ -10,6 +10,7 @@
 //! async runtime: the controller and the local mode drive it with the same calls.
 
 pub mod domain;
+mod news;
 pub mod package;
 pub mod pilot;
 pub mod report;
@@ -17,6 +18,7 @@ pub mod revision;
 pub mod rollouts;
 pub mod shelf;
 
+pub use news::{News, PilotObserver, PilotOptions};
 pub use package::{Encoding, Package, PackageError};
-pub use pilot::{News, Pilot, PilotObserver, PilotOptions};
+pub use pilot::Pilot;
 pub use shelf::{CaseCheck, CaseFailure, Loaded, Refusal, Shelf, Shelved};

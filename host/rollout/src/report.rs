@@ -134,18 +134,27 @@ impl<P: Version> DomainRollout<P> {
                 ),
             };
         }
-        let examples = result.examples.iter().map(|name| &**name).collect::<Vec<_>>().join(", ");
+        let allowed = self.wanted.max_removed_percent;
+        let summary = result.summary();
+        let finding = if result.removed_percent() > allowed {
+            let examples = result.examples.iter().map(|name| &**name).collect::<Vec<_>>().join(", ");
+            let more = if result.removed > result.examples.len() { ", ..." } else { "" };
+            format!("{summary} ({examples}{more}); that is {} %", result.removed_percent())
+        } else {
+            let record = result.unjudged_record.as_ref().map(|record| format!(" (for example of record {record})"));
+            format!(
+                "{summary}{}; with these it could be {} %",
+                record.unwrap_or_default(),
+                result.removed_percent_at_worst()
+            )
+        };
+        let again = if result.unjudged > 0 { ". It is tried again until they can be judged" } else { "" };
         Judged {
             reason: Reason::ApprovalNeeded,
             verdict: Reason::ApprovalNeeded.as_str().into(),
             message: format!(
-                "{} ({examples}{}); that is {} %, more than the {} % of policies.maxRemovedPercent. To allow it: kubectl annotate domain {} {ALLOW_REMOVAL_ANNOTATION}={rollout} --overwrite -n {}",
-                result.summary(),
-                if result.removed > result.examples.len() { ", ..." } else { "" },
-                result.removed_percent(),
-                self.wanted.max_removed_percent,
-                self.name,
-                self.namespace,
+                "{finding}, more than the {allowed} % of policies.maxRemovedPercent{again}. To allow it: kubectl annotate domain {} {ALLOW_REMOVAL_ANNOTATION}={rollout} --overwrite -n {}",
+                self.name, self.namespace,
             ),
         }
     }

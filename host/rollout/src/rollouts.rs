@@ -1,10 +1,13 @@
 //! All Domains and all ConfigMaps: which Domain is touched by what.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use mcsdns_core::{
-    facts::{Domain, PolicyNames},
+    facts::{Domain, OnFailure, PolicyNames},
     rehearsal::Rehearsed,
 };
 
@@ -39,6 +42,8 @@ pub struct Rollouts<P> {
     /// Decide where a Domain names nothing.
     defaults: PolicyNames,
     maps: BTreeMap<Arc<str>, Result<P, Refusal>>,
+    /// Those that are to be loaded, in place of what is in `maps` if anything.
+    loading: BTreeSet<Arc<str>>,
     /// The ConfigMaps have been listed.
     synced: bool,
     /// Why they cannot be.
@@ -58,6 +63,7 @@ impl<P: Version> Rollouts<P> {
             namespace,
             defaults,
             maps: BTreeMap::new(),
+            loading: BTreeSet::new(),
             synced: false,
             trouble: None,
             domains: BTreeMap::new(),
@@ -65,13 +71,20 @@ impl<P: Version> Rollouts<P> {
         }
     }
 
+    /// A ConfigMap is about to be loaded.
+    pub fn loading(&mut self, name: &Arc<str>) {
+        self.loading.insert(Arc::clone(name));
+    }
+
     /// A ConfigMap was loaded.
     pub fn loaded(&mut self, name: &Arc<str>, outcome: Result<P, Refusal>) {
+        self.loading.remove(name);
         self.maps.insert(Arc::clone(name), outcome);
     }
 
     /// A ConfigMap is gone. Policies of it that decide go on doing so.
     pub fn removed(&mut self, name: &str) {
+        self.loading.remove(name);
         self.maps.remove(name);
     }
 
@@ -85,7 +98,7 @@ impl<P: Version> Rollouts<P> {
         self.maps.iter().filter_map(|(name, outcome)| Some((name, outcome.as_ref().err()?)))
     }
 
-    /// All ConfigMaps there are have been loaded.
+    /// All ConfigMaps there are have been loaded, or are about to be.
     pub fn synced(&mut self) {
         self.synced = true;
         self.trouble = None;
@@ -123,6 +136,19 @@ impl<P: Version> Rollouts<P> {
         self.domains.keys()
     }
 
+    /// Names of the Domains that name this ConfigMap, or whose status does.
+    #[must_use]
+    pub fn naming(&self, map: &str) -> Vec<Arc<str>> {
+        self.domains.iter().filter(|(_, domain)| domain.names(map)).map(|(name, _)| Arc::clone(name)).collect()
+    }
+
+    /// What decides for a Domain, and who answers when it fails.
+    #[must_use]
+    pub fn active(&self, domain: &str) -> Option<(PerAspect<P>, OnFailure)> {
+        let domain = self.domains.get(domain)?;
+        Some((domain.active()?.map(Clone::clone), domain.wanted.on_failure))
+    }
+
     /// The policies that decide for a Domain keep failing, or do so no more.
     pub fn health(&mut self, domain: &str, failing: Option<Failing>) {
         if let Some(domain) = self.domains.get_mut(domain) {
@@ -149,8 +175,9 @@ impl<P: Version> Rollouts<P> {
         else {
             return Vec::new();
         };
-        let (maps, synced, trouble) = (&self.maps, self.synced, &self.trouble);
+        let (maps, loading, synced, trouble) = (&self.maps, &self.loading, self.synced, &self.trouble);
         let find = |name: &str| match (maps.get(name), trouble) {
+            _ if loading.contains(name) => MapState::Reading,
             (Some(Ok(version)), _) => MapState::Good(version.clone()),
             (Some(Err(refusal)), _) => MapState::Refused(refusal.clone()),
             (None, Some(why)) => MapState::Unreadable(why.clone()),

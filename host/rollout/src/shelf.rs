@@ -7,9 +7,10 @@ use std::{sync::Arc, time::Instant};
 
 use mcsdns_api::convert::PolicyMap;
 use mcsdns_policy::{Aspect, Engine, LoadError, LoadRequest, Policy, PolicySet};
+use mcsdns_runtime::caught;
 
 use crate::{
-    domain::PerAspect,
+    domain::{PerAspect, Version},
     package::{Case, Package},
     revision,
 };
@@ -35,6 +36,21 @@ impl Loaded {
             title: policy.title().into(),
             policy,
         }
+    }
+}
+
+impl Version for Loaded {
+    fn revision(&self) -> &Arc<str> {
+        &self.revision
+    }
+    fn digest(&self) -> &Arc<str> {
+        &self.digest
+    }
+    fn title(&self) -> &Arc<str> {
+        &self.title
+    }
+    fn implements(&self, aspect: Aspect) -> bool {
+        self.policy.implements(aspect)
     }
 }
 
@@ -133,7 +149,17 @@ impl Shelf {
             total_micros: 0,
             compile_micros: 0,
         };
-        shelved.outcome = self.load_into(map, &mut shelved);
+        // A ConfigMap must not be able to take the controller down, whoever is to blame.
+        shelved.outcome = caught(|| self.load_into(map, &mut shelved)).unwrap_or_else(|text| {
+            tracing::error!(config_map = &*map.name, "loading a policy panicked: {text}");
+            Err(Refusal {
+                reason: "HostPanic",
+                message: format!("the host failed while loading it: {text}; please report this"),
+                digest: None,
+                title: None,
+                revision: None,
+            })
+        });
         shelved.total_micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         shelved
     }

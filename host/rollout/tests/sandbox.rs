@@ -19,7 +19,7 @@ use mcsdns_core::{
     decision::{DecisionInput, DecisionOutput, PolicyFailure, PolicyRef},
     guard::Limits,
 };
-use mcsdns_policy::{Engine, EngineLimits, LoadRequest, PolicySet, default_policy_bytes};
+use mcsdns_policy::{Budget, Engine, EngineLimits, LoadRequest, PolicySet, default_policy_bytes};
 use mcsdns_runtime::{BreakerLimits, Decider, Health, ManualClock, SandboxDecider, Substitute};
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new(EngineLimits::default()).unwrap());
@@ -67,8 +67,15 @@ impl Bench {
         Self { decider, clock, told }
     }
 
+    /// About always the same record.
     fn ask(&self, policies: &PolicyRef) -> Result<DecisionOutput, PolicyFailure> {
         self.decider.decide("galactic", policies, &input())
+    }
+
+    fn ask_about(&self, record: u32, policies: &PolicyRef) -> Result<DecisionOutput, PolicyFailure> {
+        let mut input = input();
+        input.subject.service = format!("web-{record}").into();
+        self.decider.decide("galactic", policies, &input)
     }
 
     fn told(&self) -> Vec<&'static str> {
@@ -80,8 +87,8 @@ impl Bench {
 fn policies_that_keep_failing_are_left_alone_and_asked_again() {
     let bench = Bench::new();
     let policies = bench.decider.put_with(misbehaving("panic-in-names"), None);
-    for _ in 0..5 {
-        assert_eq!(bench.ask(&policies).unwrap_err().reason, "Trap");
+    for i in 0..5 {
+        assert_eq!(bench.ask_about(i, &policies).unwrap_err().reason, "Trap");
     }
     assert_eq!(bench.told(), ["failing"]);
     // Not asked any more; the words stay the same, so that no status changes for it.
@@ -123,14 +130,19 @@ fn others_answer_where_the_domain_wants_it_so() {
         let plain = bench.decider.put_with(misbehaving(deed), None);
         let policies = bench.decider.put_with(misbehaving(deed), Some(substitute()));
         assert_ne!(plain.id, policies.id, "another decision needs another id");
-        assert_eq!(bench.ask(&policies), Ok(expected.clone()), "{deed}");
+        // And the policies themselves are to be asked again: it may have been for this once.
+        let answer = DecisionOutput { recheck_after_seconds: Some(5), ..expected.clone() };
+        assert_eq!(bench.ask(&policies), Ok(answer), "{deed}");
         assert_eq!(bench.told(), ["replaced"], "{deed}");
+        let again = [(); 7].map(|()| bench.ask(&policies).unwrap().recheck_after_seconds);
+        assert_eq!(again, [10, 20, 40, 80, 160, 300, 300].map(Some), "{deed}");
     }
     // Also while they are left alone.
     let bench = Bench::new();
     let policies = bench.decider.put_with(misbehaving("name-outside-domain"), Some(substitute()));
-    for _ in 0..8 {
-        assert_eq!(bench.ask(&policies), Ok(expected.clone()));
+    for i in 0..8 {
+        let answer = bench.ask_about(i, &policies).unwrap();
+        assert_eq!((answer.names.len(), answer.recheck_after_seconds), (expected.names.len(), Some(5)));
     }
     let told = bench.told();
     assert_eq!(told.iter().filter(|told| **told == "skipped").count(), 3, "{told:?}");
@@ -141,8 +153,8 @@ fn others_answer_where_the_domain_wants_it_so() {
 fn what_was_put_in_before_stays_as_it_is() {
     let bench = Bench::new();
     let policies = bench.decider.put_with(misbehaving("panic-in-names"), None);
-    for _ in 0..5 {
-        assert!(bench.ask(&policies).is_err());
+    for i in 0..5 {
+        assert!(bench.ask_about(i, &policies).is_err());
     }
     bench.told();
     let again = bench.decider.put_with(misbehaving("panic-in-names"), None);
@@ -151,4 +163,61 @@ fn what_was_put_in_before_stays_as_it_is() {
     assert_eq!(bench.told(), ["skipped"], "its failures were forgotten");
     bench.decider.retain(|_| false);
     assert_eq!(bench.ask(&policies).unwrap_err().reason, "PolicyReplaced");
+    assert_eq!(bench.told(), ["well"], "what is gone fails no more");
+}
+
+#[test]
+fn a_change_of_the_budget_is_another_policy() {
+    let bench = Bench::new();
+    let before = bench.decider.put_with(misbehaving("panic-in-names"), None);
+    for i in 0..5 {
+        assert!(bench.ask_about(i, &before).is_err());
+    }
+    bench.told();
+    let mut budget = Budget::default();
+    budget.fuel *= 2;
+    let config = format!("{:?}", "panic-in-names");
+    let request = LoadRequest { config: Some(&config), budget, ..LoadRequest::new("short", MISBEHAVING) };
+    let set = PolicySet::all(&ENGINE.load(&request).unwrap()).unwrap();
+    let after = bench.decider.put_with(Arc::new(set), None);
+    assert_ne!(before.id, after.id);
+    assert!(bench.ask(&after).is_err());
+    assert!(bench.told().is_empty(), "it was not asked, because of the failures of the other one");
+}
+
+#[test]
+fn answers_of_others_are_no_sign_of_health() {
+    let bench = Bench::new();
+    let policies = bench.decider.put_with(misbehaving("panic-in-names"), Some(substitute()));
+    for i in 0..10 {
+        assert!(bench.ask_about(i, &policies).is_ok());
+    }
+    assert!(bench.decider.failing(&policies.id).is_some());
+    bench.clock.advance(Duration::from_secs(100));
+    assert!(bench.ask(&policies).is_ok());
+    assert!(bench.decider.failing(&policies.id).is_some());
+    assert!(!bench.told().contains(&"well"));
+}
+
+#[test]
+fn policies_that_do_not_decide_any_more_fail_no_more() {
+    let bench = Bench::new();
+    let policies = bench.decider.put_with(misbehaving("panic-in-names"), None);
+    for i in 0..5 {
+        assert!(bench.ask_about(i, &policies).is_err());
+    }
+    assert_eq!(bench.told(), ["failing"]);
+    bench.decider.stand_down(|_| false);
+    assert_eq!(bench.told(), ["well"]);
+    // What is still under way is answered, and concerns nobody.
+    for i in 0..5 {
+        assert_eq!(bench.ask_about(i, &policies).unwrap_err().reason, "Trap");
+    }
+    assert!(bench.told().is_empty());
+    // Back in force, it begins anew.
+    bench.decider.put_with(misbehaving("panic-in-names"), None);
+    for i in 0..5 {
+        assert!(bench.ask_about(i, &policies).is_err());
+    }
+    assert_eq!(bench.told(), ["failing"]);
 }

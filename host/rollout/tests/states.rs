@@ -250,6 +250,25 @@ fn nothing_is_said_before_the_config_maps_are_known() {
 }
 
 #[test]
+fn a_config_map_that_is_about_to_be_loaded_is_not_missing() {
+    let mut process = Process::start(spec(Some("short")), None, &[("short", "v1")]);
+    let status = process.write();
+    let in_the_box = [(); 3].map(|()| Fake::new("box"));
+    let mut rollouts = Rollouts::new(in_the_box, PolicyNames::default(), "federation-system".into());
+    let domain = Domain { meta: Default::default(), spec: Ok(spec(Some("short"))), status: Some(Arc::new(status)) };
+    rollouts.domain(&NAME.into(), &domain);
+    rollouts.loading(&"short".into());
+    rollouts.synced();
+    assert_eq!(rollouts.naming("short"), [NAME.into()]);
+    assert!(rollouts.naming("other").is_empty());
+    let actions = rollouts.step(NAME, at(0));
+    assert!(actions.is_empty(), "{actions:?}");
+    rollouts.loaded(&"short".into(), Ok(Fake::new("v1")));
+    let actions = rollouts.step(NAME, at(0));
+    assert!(matches!(actions.as_slice(), [Action::Tell(_, Report { force: Force::Policies(_), .. })]), "{actions:?}");
+}
+
+#[test]
 fn a_refused_version_leaves_the_last_good_one() {
     let mut process = Process::start(spec(Some("short")), None, &[("short", "v1")]);
     process.map("short", Err("ForbiddenImport"));
@@ -304,6 +323,31 @@ fn a_rollout_that_removes_too_much_waits_for_its_annotation() {
     process.results.insert("v3".to_owned(), Some(removes(10, 10)));
     process.map("short", Ok("v3"));
     assert_eq!((process.decides().as_str(), process.ready().as_str()), ("v2 box box", "False ApprovalNeeded"));
+}
+
+#[test]
+fn names_that_cannot_be_judged_may_be_removed() {
+    let open = |unjudged| Rehearsed { unjudged, unjudged_record: Some(ObjectKey::new("ns", "web")), ..removes(1, 10) };
+    let mut process = Process::start(spec(Some("short")), None, &[("short", "v1")]);
+    // An outage: every name of the new version may be gone after it.
+    process.results.insert("v2".to_owned(), Some(open(9)));
+    process.map("short", Ok("v2"));
+    assert_eq!((process.decides().as_str(), process.ready().as_str()), ("v1 box box", "False ApprovalNeeded"));
+    let candidate = process.naming().candidate.unwrap();
+    for part in ["9 names not judged", "of record ns/web", "100 %, more than the 30 %", "tried again", "allow-removal="]
+    {
+        assert!(candidate.message.contains(part), "{part}: {}", candidate.message);
+    }
+    // One or the other that cannot be judged, or a cluster that is lost for good, holds up nobody.
+    process.results.insert("v2".to_owned(), Some(open(2)));
+    process.later(61);
+    assert_eq!((process.decides().as_str(), process.ready().as_str()), ("v2 box box", "True PoliciesActive"));
+    // And somebody may know better.
+    process.results.insert("v3".to_owned(), Some(open(9)));
+    process.map("short", Ok("v3"));
+    let rollout = process.naming().candidate.unwrap().rollout;
+    process.respec(DomainSpec { allow_removal: rollout, ..spec(Some("short")) });
+    assert_eq!(process.decides(), "v3 box box");
 }
 
 #[test]

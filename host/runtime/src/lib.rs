@@ -26,3 +26,4 @@ pub use resolve::{HickoryResolver, HostTable, HostTableError, Resolve, ResolveEr
 pub use run::{Channel, FactReceiver, FactSender, Runtime, RuntimeHandle, RuntimeOptions, Sink, channel};
 pub use sandbox::{CostObserver, Health, HealthObserver, SandboxDecider, Substitute};
 pub use settle::{SettleError, settle};
+pub use workers::caught;

@@ -2,32 +2,37 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use mcsdns_core::{
     decision::{DecisionInput, DecisionOutput, PolicyFailure, PolicyRef},
     guard::{self, Limits},
+    ids::ObjectKey,
 };
 use mcsdns_policy::{Cost, LogLevel, LogLine, PolicySet, RunError};
 
 use crate::{
-    breaker::{Breaker, BreakerLimits, Change},
+    breaker::{Breaker, BreakerLimits, Change, Outcome},
     clock::{Clock, SystemClock},
     decider::Decider,
 };
 
 /// Hears what decisions cost; called on the decision threads.
 pub type CostObserver = dyn Fn(&PolicyRef, &Cost) + Send + Sync;
-/// Hears how policies are; called on the decision threads.
+/// Hears how policies are, in the order in which it changes; called on the decision threads. Must return at once and ask
+/// nothing of the decider.
 pub type HealthObserver = dyn Fn(&PolicyRef, Health) + Send + Sync;
 
 /// How the policies in force are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// They failed too often in a row and are left alone for a while.
+    /// They keep failing: for several records, and are left alone for a while, or again and again for one.
     Failing(PolicyFailure),
-    /// They answer again.
+    /// They do so no more, or decide no more.
     Well,
     /// They were not asked, because they are left alone.
     Skipped,
@@ -50,6 +55,8 @@ struct Seat {
     set: Arc<PolicySet>,
     substitute: Option<Substitute>,
     breaker: Breaker,
+    /// Whether anybody cares how they are.
+    decides: AtomicBool,
 }
 
 /// Holds the policies in force, by [`PolicyRef::id`]. A question finds the very policies it was asked of, also while
@@ -126,10 +133,43 @@ impl SandboxDecider {
         let mut seats = self.seats.write().unwrap_or_else(PoisonError::into_inner);
         let seat = || {
             let breaker = Breaker::new(self.breaker);
-            Arc::new(Seat { reference: reference.clone(), set, substitute, breaker })
+            Arc::new(Seat { reference: reference.clone(), set, substitute, breaker, decides: AtomicBool::new(true) })
         };
-        seats.entry(Arc::clone(&reference.id)).or_insert_with(seat);
+        let seat = seats.entry(Arc::clone(&reference.id)).or_insert_with(seat);
+        if !seat.decides.swap(true, Ordering::SeqCst) {
+            seat.breaker.reset(drop);
+        }
         reference
+    }
+
+    /// Only the policies with these ids decide from now on. Of others nothing more is told, and their failures are forgotten;
+    /// they still answer questions that are under way.
+    pub fn stand_down(&self, decides: impl Fn(&str) -> bool) {
+        let seats = self.seats.read().unwrap_or_else(PoisonError::into_inner);
+        seats.iter().filter(|(id, _)| !decides(id)).for_each(|(_, seat)| self.retire(seat));
+    }
+
+    fn retire(&self, seat: &Seat) {
+        if seat.decides.swap(false, Ordering::SeqCst) {
+            seat.breaker.reset(|_| self.tell(seat, Health::Well));
+        }
+    }
+
+    /// Why the policies with that id count as failing, if they do.
+    #[must_use]
+    pub fn failing(&self, id: &str) -> Option<PolicyFailure> {
+        let seats = self.seats.read().unwrap_or_else(PoisonError::into_inner);
+        seats.get(id).and_then(|seat| seat.breaker.failing())
+    }
+
+    /// Forgets failures about records that do not ask any more, such as those that were deleted. To be called now and then
+    /// while policies fail: where nobody asks, nothing else would end it.
+    pub fn forget_unheard(&self) {
+        let seats: Vec<Arc<Seat>> =
+            self.seats.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for seat in seats {
+            seat.breaker.forget(self.clock.now(), |change| self.changed(&seat, change));
+        }
     }
 
     /// The policies with that id, if they are in force.
@@ -142,12 +182,30 @@ impl SandboxDecider {
     /// Drops the policies whose id is not wanted; questions that are still under way for them fail and are asked again
     /// of those in force.
     pub fn retain(&self, wanted: impl Fn(&str) -> bool) {
-        self.seats.write().unwrap_or_else(PoisonError::into_inner).retain(|id, _| wanted(id));
+        self.seats.write().unwrap_or_else(PoisonError::into_inner).retain(|id, seat| {
+            let wanted = wanted(id);
+            if !wanted {
+                self.retire(seat);
+            }
+            wanted
+        });
     }
 
     fn tell(&self, seat: &Seat, health: Health) {
         if let Some(observer) = &self.health {
             observer(&seat.reference, health);
+        }
+    }
+
+    fn changed(&self, seat: &Seat, change: Change) {
+        if seat.decides.load(Ordering::SeqCst) {
+            self.tell(
+                seat,
+                match change {
+                    Change::Failing(failure) => Health::Failing(failure),
+                    Change::Well => Health::Well,
+                },
+            );
         }
     }
 
@@ -164,38 +222,52 @@ impl SandboxDecider {
             }
             Err(error) => {
                 say(domain, title, input, &error.log);
-                // A policy that says no is well, and what the sandbox does wrong is not its fault.
-                let counts = !matches!(error.error, RunError::Refused { .. } | RunError::Sandbox(_));
-                Err(Failed { counts, failure: error.into() })
+                let fault = match error.error {
+                    RunError::Refused { .. } => Fault::Nobody,
+                    RunError::Sandbox(_) => Fault::Sandbox,
+                    _ => Fault::Policy,
+                };
+                Err(Failed { fault, failure: error.into() })
             }
         }
     }
 
     /// Asks the policies unless they are left alone.
-    fn ask_carefully(&self, domain: &str, seat: &Seat, input: &DecisionInput) -> Result<DecisionOutput, PolicyFailure> {
-        if let Err(last) = seat.breaker.admit(self.clock.now()) {
+    fn ask_carefully(
+        &self,
+        domain: &str,
+        seat: &Seat,
+        record: &ObjectKey,
+        input: &DecisionInput,
+    ) -> Result<DecisionOutput, PolicyFailure> {
+        if let Err(last) = seat.breaker.admit(record, self.clock.now()) {
             self.tell(seat, Health::Skipped);
             return Err(last);
         }
         let answer = self.ask(domain, seat, &seat.set, input).and_then(|output| seat.check(input, output));
-        let change = match &answer {
-            Ok(_) => seat.breaker.note(Ok(()), self.clock.now()),
-            Err(failed) if failed.counts => seat.breaker.note(Err(&failed.failure), self.clock.now()),
-            Err(_) => seat.breaker.note(Ok(()), self.clock.now()),
+        let outcome = match &answer {
+            Ok(_) => Outcome::Answered,
+            Err(Failed { fault: Fault::Nobody, .. }) => Outcome::Refused,
+            Err(Failed { fault: Fault::Sandbox, .. }) => Outcome::Lost,
+            Err(Failed { fault: Fault::Policy, failure }) => Outcome::Failed(failure),
         };
-        match change {
-            Some(Change::Opened(failure)) => self.tell(seat, Health::Failing(failure)),
-            Some(Change::Closed) => self.tell(seat, Health::Well),
-            None => {}
-        }
+        seat.breaker.note(record, outcome, self.clock.now(), |change| self.changed(seat, change));
         answer.map_err(|failed| failed.failure)
     }
 }
 
 struct Failed {
     failure: PolicyFailure,
-    /// It is the policy's fault.
-    counts: bool,
+    fault: Fault,
+}
+
+/// Whose fault it is that there is no answer.
+enum Fault {
+    Policy,
+    /// A policy that says no is well.
+    Nobody,
+    /// What the sandbox does wrong says nothing about the policy.
+    Sandbox,
 }
 
 impl Seat {
@@ -206,7 +278,7 @@ impl Seat {
         match guard::check(input, &output, &limits) {
             Ok(_) => Ok(output),
             Err(violation) => Err(Failed {
-                counts: true,
+                fault: Fault::Policy,
                 failure: PolicyFailure {
                     policy: Arc::clone(&self.reference.title),
                     reason: "PolicyViolation",
@@ -237,12 +309,18 @@ impl Decider for SandboxDecider {
             reason: "PolicyReplaced",
             message: "it is no longer in force".to_owned(),
         })?;
-        let answer = self.ask_carefully(domain, &seat, input);
+        let record = ObjectKey::new(Arc::clone(&input.subject.namespace), Arc::clone(&input.subject.service));
+        let answer = self.ask_carefully(domain, &seat, &record, input);
         match (answer, &seat.substitute) {
             (Err(failure), Some(substitute)) => {
                 tracing::debug!(domain, policy = %policies.title, "the substitute answers: {failure}");
                 self.tell(&seat, Health::Replaced);
-                self.ask(domain, &seat, &substitute.policies, input).map_err(|failed| failed.failure)
+                let answer = self.ask(domain, &seat, &substitute.policies, input);
+                let mut output = answer.map_err(|failed| failed.failure)?;
+                // Or nobody would ask the policies themselves again before something changes.
+                let again = seat.breaker.recheck(&record);
+                output.recheck_after_seconds = Some(output.recheck_after_seconds.map_or(again, |own| own.min(again)));
+                Ok(output)
             }
             (answer, _) => answer,
         }

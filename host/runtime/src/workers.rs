@@ -142,6 +142,17 @@ fn work<D: Decider>(shared: &Shared, decider: &D, observer: &dyn Observer, facts
     }
 }
 
+/// Does something during which a panic must end nothing else; what it said is the error.
+///
+/// # Errors
+/// Text of the panic.
+pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+    })
+}
+
 /// Makes one decision; a panic on the way is a failure of that decision and nothing else.
 pub(crate) fn decide<D: Decider + ?Sized>(
     decider: &D,
@@ -149,12 +160,7 @@ pub(crate) fn decide<D: Decider + ?Sized>(
     policies: &PolicyRef,
     input: &DecisionInput,
 ) -> Result<DecisionOutput, PolicyFailure> {
-    catch_unwind(AssertUnwindSafe(|| decider.decide(domain, policies, input))).unwrap_or_else(|panic| {
-        let text = panic
-            .downcast_ref::<&str>()
-            .map(ToString::to_string)
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "no message".to_owned());
+    caught(|| decider.decide(domain, policies, input)).unwrap_or_else(|text| {
         tracing::error!(policy = %policies.title, "a decision panicked: {text}");
         Err(PolicyFailure {
             policy: Arc::clone(&policies.title),

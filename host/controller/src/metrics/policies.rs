@@ -59,6 +59,8 @@ pub(crate) struct PolicyMetrics {
     skipped: Family<PolicyLabels, Counter>,
     replaced: Family<PolicyLabels, Counter>,
     failing: Family<PolicyLabels, Gauge>,
+    /// Ids of the policies that fail, by their label: several may have the same name.
+    failing_ids: Mutex<BTreeMap<Arc<str>, BTreeSet<Arc<str>>>>,
     loads: Family<ResultLabels, Counter>,
     load_time: Histogram,
     trials: Family<ResultLabels, Counter>,
@@ -89,7 +91,7 @@ impl PolicyMetrics {
         let help = "Decisions answered by the policy in the box because a policy failed";
         registry.register("policy_replaced", help, replaced.clone());
         let failing = Family::default();
-        registry.register("policy_failing", "1 while a policy is left alone because it keeps failing", failing.clone());
+        registry.register("policy_failing", "1 while a policy that decides keeps failing", failing.clone());
 
         let loads = Family::default();
         registry.register("policy_loads", "ConfigMaps of policies that were loaded, by result", loads.clone());
@@ -115,6 +117,7 @@ impl PolicyMetrics {
             skipped,
             replaced,
             failing,
+            failing_ids: Mutex::default(),
             loads,
             load_time,
             trials,
@@ -155,12 +158,8 @@ impl PolicyMetrics {
     pub(crate) fn health(&self, policies: &PolicyRef, health: &Health) {
         let label = self.label(policies);
         match health {
-            Health::Failing(_) => {
-                self.failing.get_or_create(&label).set(1);
-            }
-            Health::Well => {
-                self.failing.get_or_create(&label).set(0);
-            }
+            Health::Failing(_) => self.note_failing(&label, &policies.id, true),
+            Health::Well => self.note_failing(&label, &policies.id, false),
             Health::Skipped => {
                 self.skipped.get_or_create(&label).inc();
             }
@@ -168,6 +167,17 @@ impl PolicyMetrics {
                 self.replaced.get_or_create(&label).inc();
             }
         }
+    }
+
+    fn note_failing(&self, label: &PolicyLabels, id: &Arc<str>, failing: bool) {
+        let mut by_label = self.failing_ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let ids = by_label.entry(Arc::clone(&label.policy)).or_default();
+        if failing {
+            ids.insert(Arc::clone(id));
+        } else {
+            ids.remove(id);
+        }
+        self.failing.get_or_create(label).set(i64::from(!ids.is_empty()));
     }
 
     /// A ConfigMap was loaded; `result` is `ok` or the reason of a refusal.
@@ -204,6 +214,25 @@ mod tests {
     use prometheus_client::encoding::text::encode;
 
     use super::*;
+
+    #[test]
+    fn a_policy_fails_as_long_as_any_of_its_name_does() {
+        let mut registry = Registry::default();
+        let metrics = PolicyMetrics::new(&mut registry);
+        let failure = PolicyFailure { policy: "p".into(), reason: "Trap", message: String::new() };
+        let tell = |id: &str, health| {
+            let policies = PolicyRef { id: id.into(), title: "short 1.0".into(), needs: Default::default() };
+            metrics.health(&policies, &health);
+            let mut text = String::new();
+            encode(&mut text, &registry).unwrap();
+            text.lines().find(|line| line.starts_with("policy_failing{")).map(str::to_owned)
+        };
+        let is = |value: u8| Some(format!("policy_failing{{policy=\"short 1.0\"}} {value}"));
+        assert_eq!(tell("configured", Health::Failing(failure.clone())), is(1));
+        assert_eq!(tell("configured otherwise", Health::Failing(failure)), is(1));
+        assert_eq!(tell("configured", Health::Well), is(1));
+        assert_eq!(tell("configured otherwise", Health::Well), is(0));
+    }
 
     #[test]
     fn policies_are_labels_up_to_a_bound() {

@@ -6,15 +6,18 @@ use super::{
     Depth, DomainPolicies, Index,
     claims::Rank,
     flow::add_ages,
+    observe::Observation,
     record::{DomainEntry, Entry, Verdict},
 };
 use crate::{
-    decision::{Needs, PolicyRef},
+    decision::{ClusterState, DecisionInput, Needs, PolicyRef},
     effect::{About, Effect},
     facts::{InForce, Rollout},
-    guard, name,
+    guard,
+    ids::ObjectKey,
+    name,
     reason::Reason,
-    rehearsal::{Part, Rehearsal},
+    rehearsal::{NotYet, Part, Rehearsal},
     status::{ActivePolicy, Condition, PolicyStatus},
 };
 
@@ -59,10 +62,12 @@ impl Index {
 
     pub(super) fn learn_policies(&mut self, domain: Option<Arc<str>>, policies: PolicyRef) {
         match domain {
-            Some(domain) => {
+            // One that is gone would have them when it is made anew.
+            Some(domain) if self.domains.contains_key(&domain) => {
                 self.touch_domain(&domain);
                 self.domain_policies.insert(domain, Told { in_force: InForce::Policies(policies), rollout: None });
             }
+            Some(_) => {}
             None => {
                 self.default_policies = policies;
                 self.touch_all(&Depth::Observe);
@@ -100,11 +105,11 @@ impl Index {
         awaits
     }
 
-    /// The policies answer again: whoever got no answer need not wait for the next attempt.
+    /// The policies answer again: whoever got no answer, or one of others in their place, need not wait for the next attempt.
     fn ask_failed_again(&mut self, domain: &str) {
         for key in self.by_domain.get(domain).cloned().unwrap_or_default() {
             if let Some(entry) = self.records.get_mut(&key)
-                && matches!(entry.answered, Some((_, Verdict::Failed(_))))
+                && (matches!(entry.answered, Some((_, Verdict::Failed(_)))) || entry.ask_again.is_some())
             {
                 entry.ask_again = Some(self.now);
                 self.touch(&key, Depth::Observe);
@@ -121,9 +126,10 @@ impl Index {
     /// How far the policies of a Domain are: condition and status, with the times that were observed before.
     pub(super) fn policies_of(&self, domain: &str, entry: &DomainEntry) -> (Option<Condition>, Vec<PolicyStatus>) {
         let Some(rollout) = self.domain_policies.get(domain).and_then(|told| told.rollout.as_ref()) else {
-            // Nothing was told: what an earlier process wrote is not ours to take away.
-            let before = entry.domain.status.as_ref().map(|status| status.policies.clone());
-            return (None, before.unwrap_or_default());
+            // Nothing was told: what an earlier process or the leader wrote is not ours to take away.
+            let Some(status) = &entry.domain.status else { return (None, Vec::new()) };
+            let ready = status.conditions.iter().find(|condition| &*condition.kind == "PoliciesReady");
+            return (ready.cloned(), status.policies.clone());
         };
         let condition = rollout
             .ready
@@ -148,28 +154,30 @@ impl Index {
         (condition, policies)
     }
 
-    /// Everything that is needed to try policies on the records of a Domain without anything coming of it; `None` while not
-    /// everything has been read.
-    #[must_use]
-    pub fn rehearsal(&self, domain: &str, needs: &Needs) -> Option<Rehearsal> {
-        if !self.host_synced() || self.is_unsettled() {
-            return None;
+    /// Everything that is needed to try policies on the records of a Domain without anything coming of it.
+    ///
+    /// # Errors
+    /// Why that is not possible yet.
+    pub fn rehearsal(&self, domain: &str, needs: &Needs) -> Result<Rehearsal, NotYet> {
+        if !self.leading {
+            return Err(NotYet::Following);
         }
-        let view = self.domains.get(domain)?.view.clone()?;
+        if !self.host_synced() || self.is_unsettled() {
+            return Err(NotYet::Reading);
+        }
+        let view = self.domains.get(domain).and_then(|domain| domain.view.clone()).ok_or(NotYet::Reading)?;
         let keys = self.by_domain.get(domain);
         let mut parts: Vec<(Arc<Rank>, Part)> = Vec::new();
         for key in keys.into_iter().flatten() {
             let Some(entry) = self.records.get(key) else { continue };
-            let Ok((spec, view)) = self.usable(entry) else { continue };
-            if entry.observations.len() != self.clusters.len() || self.clusters.is_empty() {
+            let (published, input) = (self.base(key, entry), self.rehearsal_question(key, entry, needs));
+            // What is published counts also where nobody can be asked about it.
+            if input.is_none() && published.is_empty() {
                 continue;
             }
-            let mut input = self.question(key, entry, spec, &view, &entry.observations, needs);
-            if needs.state_age {
-                add_ages(&mut input, &entry.observations, self.now);
-            }
-            parts
-                .push((Arc::clone(&entry.rank), Part { record: key.clone(), input, published: self.base(key, entry) }));
+            let serves = |o: &Observation| !o.blind && o.state != ClusterState::Unreachable && !o.addresses.is_empty();
+            let seen = entry.observations.iter().any(serves);
+            parts.push((Arc::clone(&entry.rank), Part { record: key.clone(), input, seen, published }));
         }
         // Names go to the older record, as they will later.
         parts.sort_by(|a, b| a.0.cmp(&b.0));
@@ -180,7 +188,7 @@ impl Index {
             min_ttl: self.settings.min_ttl,
             max_ttl: self.settings.max_ttl,
         };
-        Some(Rehearsal {
+        Ok(Rehearsal {
             parts: parts.into_iter().map(|(_, part)| part).collect(),
             taken: self.taken_by_others(domain, &view.zone),
             limits,
@@ -189,8 +197,22 @@ impl Index {
         })
     }
 
+    /// What would be asked about a record; `None` where the policies in force are not asked either.
+    fn rehearsal_question(&self, key: &ObjectKey, entry: &Entry, needs: &Needs) -> Option<DecisionInput> {
+        let (spec, view) = self.usable(entry).ok()?;
+        let frozen = entry.observations.iter().all(|observation| observation.state == ClusterState::Unreachable);
+        if frozen || entry.observations.len() != self.clusters.len() {
+            return None;
+        }
+        let mut input = self.question(key, entry, spec, &view, &entry.observations, needs);
+        if needs.state_age {
+            add_ages(&mut input, &entry.observations, self.now);
+        }
+        Some(input)
+    }
+
     /// Names within a zone that belong to records of other Domains.
-    fn taken_by_others(&self, domain: &str, zone: &str) -> HashMap<Arc<str>, crate::ids::ObjectKey> {
+    fn taken_by_others(&self, domain: &str, zone: &str) -> HashMap<Arc<str>, ObjectKey> {
         let shares_zone = |entry: &DomainEntry| {
             entry.view.as_ref().is_some_and(|view| {
                 name::is_within(&view.zone, zone) || name::is_within(zone, &view.zone) || *view.zone == *zone

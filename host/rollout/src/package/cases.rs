@@ -1,6 +1,6 @@
 //! Cases that come with a policy.
 //!
-//! A ConfigMap has no folders, so a case is a map from file to text, in the layout of `mcsdns test`:
+//! A ConfigMap has no folders, so a case is a map from file to text, in the layout of `mcsdns policy test`:
 //!
 //! ```yaml
 //! one-cluster:
@@ -30,7 +30,7 @@ const PATH_BYTES: usize = 512;
 pub struct Case {
     /// Its name, as that of its folder would be.
     pub name: String,
-    /// Texts by path, in the layout of `mcsdns test`.
+    /// Texts by path, in the layout of `mcsdns policy test`.
     pub files: BTreeMap<String, String>,
 }
 
@@ -61,7 +61,7 @@ impl Case {
         Ok(case)
     }
 
-    /// Writes the case into a folder of its own below `dir`, as `mcsdns test` reads it.
+    /// Writes the case into a folder of its own below `dir`, as `mcsdns policy test` reads it.
     ///
     /// # Errors
     /// When a path leads out of the folder, or it cannot be written.
