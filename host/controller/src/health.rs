@@ -127,6 +127,9 @@ impl Servers {
 
     /// Answers until cancelled.
     pub(crate) async fn serve(self, vitals: Vitals, cancel: CancellationToken) {
+        if self.0.is_empty() {
+            return cancel.cancelled().await;
+        }
         let all = self.0.into_iter().map(|(listener, router)| {
             let (router, cancel) = (router.with_state(vitals.clone()), cancel.clone());
             async move {

@@ -13,6 +13,7 @@ use mcsdns_core::{
 use tokio::sync::watch;
 
 use crate::{
+    endpoints_api::Definition,
     inbox::Inbox,
     pump::Feed,
     trouble::{Kind, Trouble},
@@ -80,14 +81,14 @@ pub(crate) fn words(resource: &'static str, trouble: &Trouble) -> String {
 
 /// Says it, once, and keeps it for `/readyz`.
 fn say(state: &HostState, resource: &'static str, trouble: Option<&Trouble>) {
+    say_so(state, resource, trouble.map(|trouble| (trouble.kind, words(resource, trouble))));
+}
+
+/// The same in words of one's own.
+fn say_so(state: &HostState, resource: &'static str, trouble: Option<(Kind, String)>) {
     match trouble {
-        Some(trouble) => {
-            let words = words(resource, trouble);
-            tracing::warn!(
-                resource,
-                reason = trouble.kind.as_str(),
-                "cannot watch {resource} of the host cluster: {words}"
-            );
+        Some((kind, words)) => {
+            tracing::warn!(resource, reason = kind.as_str(), "cannot watch {resource} of the host cluster: {words}");
             state.trouble(resource, Some(words));
         }
         None => {
@@ -157,7 +158,10 @@ impl Feed for RecordFeed {
     fn fact(&mut self, change: Change<Self::Key, Self::Value>) -> Option<Fact> {
         match &change {
             Change::Delete(record) => self.writer.forget(record),
-            Change::Reset(_) => self.state.synced("servicednsrecords"),
+            Change::Reset(all) => {
+                self.writer.forget_others(&all.iter().map(|(record, _)| record).collect());
+                self.state.synced("servicednsrecords");
+            }
             Change::Apply(..) => {}
         }
         Some(Fact::Record(change))
@@ -168,10 +172,20 @@ impl Feed for RecordFeed {
     }
 }
 
-/// DNSEndpoints. The kind is ExternalDNS's: while it is not installed there are none, and none can be written.
+/// DNSEndpoints. The kind is ExternalDNS's: while the host cluster says that it does not know it, there are none, and none
+/// can be written. Anything else that keeps them from being read says nothing about what is published.
 pub(crate) struct PublishedFeed {
-    pub(crate) state: Arc<HostState>,
-    pub(crate) writer: Arc<Writer>,
+    state: Arc<HostState>,
+    writer: Arc<Writer>,
+    definition: Definition,
+    /// The host cluster has said that it does not know the kind.
+    absent: bool,
+}
+
+impl PublishedFeed {
+    pub(crate) const fn new(state: Arc<HostState>, writer: Arc<Writer>, definition: Definition) -> Self {
+        Self { state, writer, definition, absent: false }
+    }
 }
 
 impl Feed for PublishedFeed {
@@ -189,20 +203,46 @@ impl Feed for PublishedFeed {
     }
     fn fact(&mut self, change: Change<ObjectKey, Published>) -> Option<Fact> {
         if matches!(change, Change::Reset(_)) {
+            self.absent = false;
             self.state.synced("dnsendpoints");
             self.writer.endpoints_served(None);
         }
         Some(Fact::Published(change))
     }
     fn standing(&mut self, trouble: Option<&Trouble>) -> Vec<Fact> {
-        say(&self.state, "dnsendpoints", trouble);
         match trouble {
-            Some(trouble) if trouble.kind == Kind::NotFound => {
-                self.writer.endpoints_served(Some(words("dnsendpoints", trouble)));
-                vec![Fact::Published(Change::Reset(Vec::new()))]
+            Some(trouble) if trouble.kind == Kind::NotFound && !self.absent => {
+                let words = format!(
+                    "a list is answered with 404 ({}), but the host cluster does not say that it lacks the kind; look at what is between it and the controller",
+                    trouble.said
+                );
+                say_so(&self.state, "dnsendpoints", Some((trouble.kind, words)));
             }
-            Some(_) | None => Vec::new(),
+            // Said when it became clear; other trouble may have been said since.
+            Some(trouble) if trouble.kind == Kind::NotFound => {
+                self.state.trouble("dnsendpoints", Some(words("dnsendpoints", trouble)));
+            }
+            _ => say(&self.state, "dnsendpoints", trouble),
         }
+        Vec::new()
+    }
+    async fn missing(&mut self) -> Vec<Fact> {
+        if self.absent {
+            return Vec::new();
+        }
+        match self.definition.is_absent().await {
+            Ok(true) => {}
+            Ok(false) => return Vec::new(),
+            Err(trouble) => {
+                tracing::debug!(reason = trouble.kind.as_str(), "whether there are dnsendpoints: {}", trouble.said);
+                return Vec::new();
+            }
+        }
+        self.absent = true;
+        let words = words("dnsendpoints", &Trouble::new(Kind::NotFound, ""));
+        say_so(&self.state, "dnsendpoints", Some((Kind::NotFound, words.clone())));
+        self.writer.endpoints_served(Some(words));
+        vec![Fact::Published(Change::Reset(Vec::new()))]
     }
 }
 
@@ -281,5 +321,29 @@ impl Feed for MemberFeed {
     fn standing(&mut self, trouble: Option<&Trouble>) -> Vec<Fact> {
         say(&self.state, "memberclusters", trouble);
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mcsdns_core::effect::Effect;
+    use mcsdns_runtime::Sink;
+
+    use super::*;
+    use crate::{metrics::Metrics, options::WriterOptions, writer::WriterSink};
+
+    #[test]
+    fn records_that_a_list_does_not_have_any_more_are_not_written() {
+        let metrics = Arc::new(Metrics::new("test", "test"));
+        let (writer, _) = Writer::new(WriterOptions::default(), watch::channel(None).1, Arc::clone(&metrics));
+        writer.open();
+        let sink = WriterSink(Arc::clone(&writer));
+        let waiting = |count| metrics.text().contains(&format!("mcsdns_write_queue{{state=\"ready\"}} {count}\n"));
+        let record = ObjectKey::new("test", "nginx");
+        sink.effect(Effect::ApplyEndpoints { record, uid: "1".into(), endpoints: Arc::new([]) });
+        assert!(waiting(1), "{}", metrics.text());
+        let mut feed = RecordFeed { state: Arc::default(), writer };
+        feed.fact(Change::Reset(Vec::new()));
+        assert!(waiting(0), "{}", metrics.text());
     }
 }

@@ -28,6 +28,7 @@ mod run;
 #[cfg(test)]
 mod servers;
 mod tally;
+mod tasks;
 mod trouble;
 mod writer;
 

@@ -47,6 +47,10 @@ pub(crate) trait Feed: Send + 'static {
     fn told(&mut self) {}
     /// The watch does not work (told once for each kind of trouble), or works again.
     fn standing(&mut self, trouble: Option<&Trouble>) -> Vec<Fact>;
+    /// Lists have been answered with 404 for longer than a moment; asked at every attempt, before the trouble is told.
+    fn missing(&mut self) -> impl Future<Output = Vec<Fact>> + Send {
+        std::future::ready(Vec::new())
+    }
 }
 
 type Events<K> = BoxStream<'static, watcher::Result<Event<K>>>;
@@ -95,6 +99,8 @@ pub(crate) struct Links<K> {
 const BATCH: usize = 512;
 /// How long passing trouble may last before it is worth a word.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same for a kind that is not there, which servers that have just started say, too.
+const MOMENT: Duration = Duration::from_secs(1);
 /// A kind that is not served yet is asked for at least this often: it is about to be installed.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -123,6 +129,8 @@ struct Pump<F: Feed> {
     list: Option<Listed<F>>,
     fresh: Freshness<F::Key>,
     backoff: Backoff,
+    /// The last watch was refused although its list had been answered: another list alone says nothing of whether it works.
+    refused: bool,
     /// Since when it does not work, and the kind that was told.
     since: Option<Instant>,
     told: Option<Kind>,
@@ -145,6 +153,7 @@ impl<F: Feed> Pump<F> {
             list: None,
             fresh,
             backoff,
+            refused: false,
             since: None,
             told: None,
             batch: Vec::new(),
@@ -237,7 +246,7 @@ impl<F: Feed> Pump<F> {
                     }
                 }
                 Some(Err(error)) => {
-                    let again = self.failed(&error);
+                    let again = self.failed(&error).await;
                     return self.finish(again).await;
                 }
             }
@@ -282,7 +291,9 @@ impl<F: Feed> Pump<F> {
                 self.fresh.reset(list.iter().map(|(key, (_, version))| (key, version.as_deref())));
                 let list = list.into_iter().map(|(key, (value, _))| (key, value)).collect();
                 self.tell(Change::Reset(list));
-                self.works();
+                if !self.refused {
+                    self.works();
+                }
             }
             Event::Apply(object) => {
                 self.works();
@@ -323,6 +334,7 @@ impl<F: Feed> Pump<F> {
     }
 
     fn works(&mut self) {
+        self.refused = false;
         if self.since.take().is_some() && self.told.take().is_some() {
             self.batch.extend(self.feed.standing(None));
         }
@@ -334,9 +346,8 @@ impl<F: Feed> Pump<F> {
         let now = Instant::now();
         let since = *self.since.get_or_insert(now);
         let patience = match trouble.kind {
-            // Said by servers that have just started, too.
-            Kind::NotFound => Duration::from_secs(1),
-            kind if kind.is_passing() => PATIENCE,
+            Kind::NotFound => MOMENT,
+            kind if kind.is_passing() || self.refused => PATIENCE,
             _ => Duration::ZERO,
         };
         let worth_a_word = now.duration_since(since) >= patience;
@@ -355,7 +366,8 @@ impl<F: Feed> Pump<F> {
         trouble.retry_after.map_or(pause, |asked| pause.max(asked.min(self.options.retry_longest)))
     }
 
-    fn failed(&mut self, error: &watcher::Error) -> Again {
+    async fn failed(&mut self, error: &watcher::Error) -> Again {
+        let trouble = Trouble::from(error);
         // A watch that broke is begun again where it was, and one that is too old with a list: nothing is lost, and the
         // attempt that follows says whether there is trouble.
         let broke = match error {
@@ -365,7 +377,6 @@ impl<F: Feed> Pump<F> {
             | watcher::Error::WatchStartFailed(_)
             | watcher::Error::NoResourceVersion => false,
         };
-        let trouble = Trouble::from(error);
         if trouble.kind == Kind::Garbage {
             // What could not be read is lost to the watch; only a list tells it again.
             return Again::Anew(self.trouble(&trouble));
@@ -374,6 +385,12 @@ impl<F: Feed> Pump<F> {
             tracing::debug!(resource = self.source.resource, "watch broke: {}", trouble.said);
             self.links.metrics.watch_failed(self.source.side, self.source.resource, trouble.kind);
             return Again::Pause(self.backoff.failed());
+        }
+        // A watch that may not begin where it was to begin. kube would name the same place for ever.
+        let may_not_begin = matches!(error, watcher::Error::WatchStartFailed(_));
+        if may_not_begin && matches!(trouble.kind, Kind::Gone | Kind::Invalid) {
+            self.refused = true;
+            return Again::Anew(self.trouble(&trouble));
         }
         if trouble.kind == Kind::Invalid && self.query + 1 < self.source.queries.len() {
             tracing::info!(
@@ -384,7 +401,13 @@ impl<F: Feed> Pump<F> {
             self.query += 1;
             return Again::Anew(Duration::ZERO);
         }
-        Again::Pause(self.trouble(&trouble))
+        if trouble.kind == Kind::NotFound && self.since.is_some_and(|since| since.elapsed() >= MOMENT) {
+            let facts = self.feed.missing().await;
+            self.batch.extend(facts);
+        }
+        let pause = self.trouble(&trouble);
+        // A kind that comes back is not the one that was listed.
+        if may_not_begin && trouble.kind == Kind::NotFound { Again::Anew(pause) } else { Again::Pause(pause) }
     }
 }
 

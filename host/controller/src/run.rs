@@ -12,13 +12,13 @@ use mcsdns_core::{decision::PolicyRef, facts::Fact, index::Index};
 use mcsdns_runtime::{Decider, FactSender, Resolve, Runtime, RuntimeOptions};
 use tokio::{
     sync::{mpsc, watch},
-    task::{JoinHandle, JoinSet},
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     connect::{ConnectError, connect},
+    endpoints_api::Definition,
     health::{Heart, Listening, Servers, Vitals, beat},
     host::{DomainFeed, Fleet, HostState, MemberFeed, PublishedFeed, RecordFeed},
     inbox::Inbox,
@@ -28,6 +28,7 @@ use crate::{
     options::{Options, OptionsError},
     policies::{ClusterPolicies, watch_policies},
     pump::{Feed, Links, Source, pump},
+    tasks::Tasks,
     writer::{
         Writer, WriterSink,
         apply::{Applier, Feedback},
@@ -63,7 +64,9 @@ pub enum ControllerError {
     #[error("cannot start threads: {0}")]
     Threads(io::Error),
     /// A part that must run for ever has ended. This is a fault in mcsdns; please report it.
-    #[error("{0} ended unexpectedly; please report this")]
+    #[error(
+        "a part of the controller ended unexpectedly ({0}), so all of it ends and what is published stays; start it again, and please report this with its log"
+    )]
     Ended(&'static str),
 }
 
@@ -163,7 +166,8 @@ pub async fn run<D: Decider>(
         None => None,
     };
     let vitals = Vitals { heart, host: Arc::clone(&host), metrics: Arc::clone(&metrics), index: handle };
-    let serving = tokio::spawn(servers.serve(vitals, stop.clone()));
+    let mut around_it = Tasks::default();
+    around_it.spawn("the server for health and metrics", servers.serve(vitals, stop.clone()));
 
     // The host.
     let (restart, restarts) = watch::channel(0);
@@ -190,7 +194,8 @@ pub async fn run<D: Decider>(
         facts: facts.clone(),
         metrics: Arc::clone(&metrics),
     };
-    let members = tokio::spawn(members::tend(fleets, Arc::new(surroundings), stop.clone()));
+    around_it
+        .spawn("the part that tends the member clusters", members::tend(fleets, Arc::new(surroundings), stop.clone()));
 
     // The writers. They and the lease have connections of their own.
     let applier = Arc::new(Applier {
@@ -200,7 +205,7 @@ pub async fn run<D: Decider>(
         feedback,
     });
     let stop_writing = CancellationToken::new();
-    let writers = writer.start(&applier, &facts, &stop_writing);
+    let mut writers = writer.start(&applier, &facts, &stop_writing);
     let announcer = Announcer::new(
         applier.client.clone(),
         &options.namespace,
@@ -214,12 +219,15 @@ pub async fn run<D: Decider>(
     tasks.spawn("the events", announcer.run(notices));
     tasks.spawn("the leadership", follow_term(terms, Arc::clone(&writer), facts.clone(), metrics));
     let stop_election = CancellationToken::new();
-    let election = elect(&options, connect(config, &options.requests)?, term, stop_election.clone());
+    let mut election = elect(&options, connect(config, &options.requests)?, term, stop_election.clone());
 
     let mut looping = looping;
     let fault = tokio::select! {
         () = shutdown.cancelled() => None,
         ended = tasks.ended() => Some(ControllerError::Ended(ended)),
+        ended = around_it.ended() => Some(ControllerError::Ended(ended)),
+        ended = writers.ended() => Some(ControllerError::Ended(ended)),
+        ended = election.ended() => Some(ControllerError::Ended(ended)),
         ended = &mut looping => Some(match ended {
             Ok(Err(error)) => ControllerError::Threads(error),
             Ok(Ok(())) | Err(_) => ControllerError::Ended("the loop"),
@@ -233,13 +241,11 @@ pub async fn run<D: Decider>(
         // First the writes under way, then the lease, then everything else.
         stop_writing.cancel();
         drop(writer.close());
-        writers.wait().await;
+        writers.finish().await;
         stop_election.cancel();
-        if let Ok(Some(election)) = election.await {
-            election.release().await;
-        }
+        election.finish().await;
         stop.cancel();
-        let _ = tokio::join!(members, serving);
+        around_it.finish().await;
         if !looping.is_finished() {
             let _ = looping.await;
         }
@@ -249,31 +255,6 @@ pub async fn run<D: Decider>(
     }
     stop.cancel();
     fault.map_or(Ok(()), Err)
-}
-
-/// Tasks that run for as long as the controller; they are aborted with it.
-#[derive(Default)]
-struct Tasks(JoinSet<&'static str>);
-
-impl Tasks {
-    fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        self.0.spawn(async move {
-            task.await;
-            name
-        });
-    }
-
-    /// The name of one that ended, which none should.
-    async fn ended(&mut self) -> &'static str {
-        match self.0.join_next().await {
-            Some(Ok(name)) => name,
-            Some(Err(error)) => {
-                tracing::error!("a task failed: {error}");
-                "a task"
-            }
-            None => std::future::pending().await,
-        }
-    }
 }
 
 struct Host<'a> {
@@ -325,7 +306,8 @@ fn watch_host(
     let domains: Api<DomainObject> = Api::namespaced(client.clone(), namespace);
     let members: Api<MemberObject> = Api::namespaced(client.clone(), namespace);
     let records: Api<RecordObject> = Api::all(client.clone());
-    let endpoints: Api<DnsEndpointObject> = Api::all_with(client, &group);
+    let endpoints: Api<DnsEndpointObject> = Api::all_with(client.clone(), &group);
+    let definition = Definition { client, group, limit: host.options.requests.request_timeout };
     Feedback {
         domains: host.watch(tasks, "domains", domains, DomainFeed { state: state(), inbox, next: Vec::new() }),
         members: host.watch(
@@ -344,7 +326,7 @@ fn watch_host(
             tasks,
             "dnsendpoints",
             endpoints,
-            PublishedFeed { state: state(), writer: Arc::clone(writer) },
+            PublishedFeed::new(state(), Arc::clone(writer), definition),
         ),
     }
 }
@@ -402,27 +384,24 @@ async fn follow_term(
     }
 }
 
-/// Takes part in the election, or writes without asking. The task ends when stopped, and gives back what can be released.
-fn elect(
-    options: &Options,
-    client: Client,
-    term: watch::Sender<Option<Term>>,
-    stop: CancellationToken,
-) -> JoinHandle<Option<Election>> {
+/// Takes part in the election, or writes without asking. Stopped only after the last write: the lease is given up then.
+fn elect(options: &Options, client: Client, term: watch::Sender<Option<Term>>, stop: CancellationToken) -> Tasks {
+    let mut tasks = Tasks::default();
     if !options.leader.elect {
         tracing::warn!("leader election is off: make sure that this is the only controller");
-        return tokio::spawn(async move {
+        tasks.spawn("the leadership", async move {
             term.send_replace(Some(Term::Always));
             stop.cancelled().await;
             term.send_replace(None);
-            None
         });
+        return tasks;
     }
     let mut election = Election::new(client, &options.namespace, options.leader.clone(), term);
-    tokio::spawn(async move {
+    tasks.spawn("the leader election", async move {
         election.run(&stop).await;
-        Some(election)
-    })
+        election.release().await;
+    });
+    tasks
 }
 
 /// Resolves when the process is asked to end (SIGTERM or SIGINT).

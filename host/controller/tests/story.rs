@@ -11,7 +11,11 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::{coordination::v1::Lease, core::v1::Service, events::v1::Event};
+use k8s_openapi::api::{
+    coordination::v1::Lease,
+    core::v1::{Secret, Service},
+    events::v1::Event,
+};
 use kube::{
     Api, Client,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
@@ -180,6 +184,32 @@ impl Seen {
         Api::namespaced_with(self.client.clone(), "test", &EndpointGroup::ExternalDns.api_resource())
     }
 
+    /// Objects of a kind of ours.
+    fn ours(&self, namespace: &str, kind: &str) -> Api<DynamicObject> {
+        let resource = kube::api::ApiResource {
+            group: mcsdns_api::GROUP.to_owned(),
+            version: mcsdns_api::VERSION.to_owned(),
+            api_version: mcsdns_api::API_VERSION.to_owned(),
+            kind: kind.to_owned(),
+            plural: format!("{}s", kind.to_lowercase()),
+        };
+        Api::namespaced_with(self.client.clone(), namespace, &resource)
+    }
+
+    /// Waits until the condition `Ready` of a member cluster has this status and says this, among other things.
+    async fn member(&self, name: &str, status: &str, words: &str) -> Result<()> {
+        wait_until(SOON, &format!("{name} to be Ready={status}"), async || {
+            let member = self.ours(NAMESPACE, "MemberCluster").get(name).await?;
+            let conditions = member.data.pointer("/status/conditions").and_then(|found| found.as_array().cloned());
+            let ready = conditions.unwrap_or_default().into_iter().find(|found| found["type"] == "Ready");
+            let ready = ready.context("no condition Ready")?;
+            let message = ready["message"].as_str().unwrap_or_default();
+            ensure!(ready["status"] == status && message.contains(words), "{ready}");
+            Ok(())
+        })
+        .await
+    }
+
     /// Waits until the DNSEndpoint says exactly this.
     async fn published(&self, addresses: &[&str]) -> Result<()> {
         wait_until(SOON, &format!("{addresses:?} to be published"), async || {
@@ -264,6 +294,8 @@ async fn two_replicas_publish_repair_hand_over_and_withdraw() -> Result<()> {
     fleet.cluster("c2")?.resume()?;
     wait_until(SOON, "it to be back", async || first.metric("mcsdns_members{state=\"reachable\"} 2").await).await?;
 
+    spoiled(&fleet, &seen).await?;
+
     // The leader ends in order: the other leads at once, and finds nothing to do.
     calm(&fleet).await?;
     let mark = host.audit_mark().await?;
@@ -284,17 +316,7 @@ async fn two_replicas_publish_repair_hand_over_and_withdraw() -> Result<()> {
     seen.published(&["192.0.2.2"]).await?;
 
     // The record goes, and what it published with it; there is no garbage collector here.
-    let records: Api<DynamicObject> = Api::namespaced_with(
-        seen.client.clone(),
-        "test",
-        &kube::api::ApiResource {
-            group: mcsdns_api::GROUP.to_owned(),
-            version: mcsdns_api::VERSION.to_owned(),
-            api_version: mcsdns_api::API_VERSION.to_owned(),
-            kind: "ServiceDNSRecord".to_owned(),
-            plural: "servicednsrecords".to_owned(),
-        },
-    );
+    let records = seen.ours("test", "ServiceDNSRecord");
     records.delete("nginx", &DeleteParams::default()).await?;
     wait_until(SOON, "the DNSEndpoint to go", async || {
         ensure!(seen.endpoints().get_opt("service-nginx").await?.is_none(), "still there");
@@ -319,6 +341,33 @@ async fn calm(fleet: &Fleet) -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// A bad edit of a kubeconfig says so, and changes nothing else: the member is watched on.
+async fn spoiled(fleet: &Fleet, seen: &Seen) -> Result<()> {
+    let c2 = fleet.cluster("c2")?;
+    let secrets: Api<Secret> = Api::namespaced(seen.client.clone(), NAMESPACE);
+    let edit = async |kubeconfig: &str| {
+        let edit = json!({"stringData": {"kubeconfig": kubeconfig}});
+        secrets.patch("c2", &PatchParams::default(), &Patch::Merge(&edit)).await
+    };
+    edit("nonsense: [").await?;
+    seen.member("c2", "False", "Secret federation-system/c2").await?;
+    let events: Api<Event> = Api::namespaced(seen.client.clone(), NAMESPACE);
+    wait_until(SOON, "an Event", async || {
+        let list = events.list(&ListParams::default()).await?;
+        let says = |event: &Event| event.note.as_deref().is_some_and(|note| note.contains("federation-system/c2"));
+        ensure!(list.iter().any(says), "{list:?}");
+        Ok(())
+    })
+    .await?;
+    let client = c2.client_admin().await?;
+    fixtures::ingress_of(&client, "test", "nginx", &["192.0.2.22"]).await?;
+    seen.published(&["192.0.2.11", "192.0.2.22"]).await?;
+    edit(&c2.kubeconfig(c2.admin_token())).await?;
+    seen.member("c2", "True", "").await?;
+    fixtures::ingress_of(&client, "test", "nginx", &["192.0.2.2"]).await?;
+    seen.published(&["192.0.2.2", "192.0.2.11"]).await
 }
 
 /// What `explain` tells of a cluster.

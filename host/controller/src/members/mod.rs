@@ -21,7 +21,7 @@ use mcsdns_runtime::FactSender;
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use self::secret::Credentials;
+use self::secret::{Credentials, Refusal};
 use crate::{
     host::{Fleet, Wanted},
     metrics::Metrics,
@@ -53,7 +53,9 @@ struct Running {
 impl Running {
     fn start(name: &ClusterName, wanted: Wanted, around: &Arc<Surroundings>) -> Self {
         let cancel = CancellationToken::new();
-        let task = tokio::spawn(keep(name.clone(), wanted.clone(), Arc::clone(around), cancel.clone()));
+        let (member, what, around) = (name.clone(), wanted.clone(), Arc::clone(around));
+        let begin = move |cancel| run(member.clone(), what.clone(), Arc::clone(&around), cancel);
+        let task = tokio::spawn(keep(name.clone(), cancel.clone(), AFTER_A_FAULT, begin));
         Self { wanted, cancel, task }
     }
 
@@ -107,35 +109,52 @@ pub(crate) async fn tend(mut wanted: watch::Receiver<Fleet>, around: Arc<Surroun
     }
 }
 
-/// Pause before a member whose task failed is begun anew. This is a fault of ours, and must not become a busy loop.
-const AFTER_A_PANIC: Duration = Duration::from_secs(10);
+/// Pause before a member of which a task ended is begun anew. This is a fault of ours, and must not become a busy loop.
+const AFTER_A_FAULT: Duration = Duration::from_secs(10);
 
-/// Runs one member; a fault in its task ends that task and nothing else, and it is begun anew.
-async fn keep(name: ClusterName, wanted: Wanted, around: Arc<Surroundings>, cancel: CancellationToken) {
+/// Runs one member for as long as it is wanted; a fault in its task ends that task and nothing else, and it is begun anew.
+async fn keep<R>(name: ClusterName, cancel: CancellationToken, pause: Duration, run: impl Fn(CancellationToken) -> R)
+where
+    R: Future<Output = ()> + Send + 'static,
+{
     loop {
-        let run = run(name.clone(), wanted.clone(), Arc::clone(&around), cancel.child_token());
-        match tokio::spawn(run).await {
+        let ended = tokio::spawn(run(cancel.child_token())).await;
+        match ended {
+            _ if cancel.is_cancelled() => return,
+            Ok(()) => tracing::error!(cluster = %name, "a part of the member ended and all of it is begun anew"),
             Err(error) if error.is_panic() => {
                 tracing::error!(cluster = %name, "the task of the member failed and is begun anew: {error}");
-                if cancel.run_until_cancelled(sleep(AFTER_A_PANIC)).await.is_none() {
-                    return;
-                }
             }
-            Ok(()) | Err(_) => return,
+            // The process ends.
+            Err(_) => return,
+        }
+        if cancel.run_until_cancelled(sleep(pause)).await.is_none() {
+            return;
         }
     }
 }
 
+/// Returns before it is cancelled only when a part of it ended that should not.
 async fn run(name: ClusterName, wanted: Wanted, around: Arc<Surroundings>, cancel: CancellationToken) {
     match wanted.connection {
         Ok(Connection::Host) => {
             let config = around.host.clone();
-            connection::serve(&name, config, "the host cluster", &around, &cancel).await;
+            let (_, refusal) = watch::channel(None);
+            connection::serve(&name, config, "the host cluster", refusal, &around, &cancel).await;
         }
         Ok(Connection::Secret { name: secret, key, allow_insecure }) => {
             let (credentials, receiver) = watch::channel(Credentials::Unread);
-            let reading = secret::read(secret, key, allow_insecure, credentials, &around, &cancel);
-            tokio::join!(reading, follow(&name, receiver, &around, &cancel));
+            // Whichever ends first takes the other along.
+            let until = cancel.child_token();
+            let reading = async {
+                secret::read(secret, key, allow_insecure, credentials, &around, &until).await;
+                until.cancel();
+            };
+            let following = async {
+                follow(&name, receiver, &around, &until).await;
+                until.cancel();
+            };
+            tokio::join!(reading, following);
         }
         Err(malformed) => {
             let reach = unreachable("InvalidSpec", format!("MemberCluster {name}: {}", malformed.message));
@@ -145,7 +164,7 @@ async fn run(name: ClusterName, wanted: Wanted, around: Arc<Surroundings>, cance
     }
 }
 
-/// Connects with the credentials of the moment; a connection ends only when their content changes.
+/// Connects with the credentials of the moment; a connection ends only when there are others that can be used.
 async fn follow(
     name: &ClusterName,
     mut credentials: watch::Receiver<Credentials>,
@@ -154,38 +173,63 @@ async fn follow(
 ) {
     loop {
         let now = credentials.borrow_and_update().clone();
+        match now {
+            Credentials::Unread => {}
+            Credentials::Refused(Refusal { reason, message }) => {
+                tracing::warn!(cluster = %name, reason, "{message}");
+                tell(name, ClusterFact::Reach(unreachable(reason, message)), around).await;
+            }
+            Credentials::Usable { digest, config, server } => {
+                let (refusals, refusal) = watch::channel(None);
+                let until = cancel.child_token();
+                let serve = connection::serve(name, *config, &server, refusal, around, &until);
+                tokio::pin!(serve);
+                tokio::select! {
+                    () = &mut serve => return,
+                    () = replaced(name, &mut credentials, digest, &refusals) => {}
+                }
+                tracing::info!(cluster = %name, "the credentials changed; connecting anew");
+                until.cancel();
+                serve.await;
+                continue;
+            }
+        }
         let changed = async {
             if credentials.changed().await.is_err() {
                 std::future::pending().await
             }
         };
-        match now {
-            Credentials::Unread => {
-                if cancel.run_until_cancelled(changed).await.is_none() {
-                    return;
-                }
-            }
-            Credentials::Refused { reason, message } => {
-                tracing::warn!(cluster = %name, reason, "{message}");
-                tell(name, ClusterFact::Reach(unreachable(reason, message)), around).await;
-                if cancel.run_until_cancelled(changed).await.is_none() {
-                    return;
-                }
-            }
-            Credentials::Usable { config, server, .. } => {
-                let until = cancel.child_token();
-                let serve = connection::serve(name, *config, &server, around, &until);
-                tokio::pin!(serve);
-                tokio::select! {
-                    () = &mut serve => return,
-                    () = changed => {}
-                }
-                tracing::info!(cluster = %name, "the credentials changed; connecting anew");
-                until.cancel();
-                serve.await;
-            }
+        if cancel.run_until_cancelled(changed).await.is_none() {
+            return;
         }
     }
+}
+
+/// Resolves when there are credentials that can take the place of those `in_use`. A bad object changes nothing that is
+/// published: what cannot be used is said, and ends no connection.
+async fn replaced(
+    name: &ClusterName,
+    credentials: &mut watch::Receiver<Credentials>,
+    in_use: [u8; 32],
+    refusals: &watch::Sender<Option<Refusal>>,
+) {
+    while credentials.changed().await.is_ok() {
+        let now = credentials.borrow_and_update().clone();
+        match now {
+            Credentials::Unread => {}
+            Credentials::Refused(refusal) => {
+                let Refusal { reason, message } = &refusal;
+                tracing::warn!(cluster = %name, reason, "{message}; the connection with what it said before goes on");
+                refusals.send_replace(Some(refusal));
+            }
+            Credentials::Usable { digest, .. } if digest == in_use => {
+                tracing::info!(cluster = %name, "the credentials are again those in use");
+                refusals.send_replace(None);
+            }
+            Credentials::Usable { .. } => return,
+        }
+    }
+    std::future::pending().await
 }
 
 /// It cannot even be asked.
@@ -197,4 +241,31 @@ pub(crate) fn unreachable(reason: &'static str, message: String) -> Reach {
 pub(crate) async fn tell(name: &ClusterName, fact: ClusterFact, around: &Surroundings) {
     // Nobody listens any more when the loop has ended, and then this ends too.
     let _ = around.facts.send(vec![Fact::Cluster(name.clone(), fact)]).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_member_that_ends_or_fails_is_begun_anew() {
+        let (cancel, begun) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
+        let stop = cancel.clone();
+        let counted = Arc::clone(&begun);
+        let run = move |_| {
+            let (begun, stop) = (Arc::clone(&counted), stop.clone());
+            async move {
+                match begun.fetch_add(1, Ordering::Relaxed) {
+                    0 => panic!("on purpose"),
+                    1 => {}
+                    _ => stop.cancel(),
+                }
+            }
+        };
+        let kept = keep(ClusterName::new("c1"), cancel, Duration::from_millis(1), run);
+        tokio::time::timeout(Duration::from_secs(60), kept).await.unwrap();
+        assert_eq!(begun.load(Ordering::Relaxed), 3);
+    }
 }

@@ -1,7 +1,8 @@
 //! The Secret with the kubeconfig of a member.
 //!
 //! Only the one that the MemberCluster names is watched. What counts is its content: a Secret that is written again with
-//! the same bytes does not disturb the connection. While the host cluster cannot be read, the last content stays in force.
+//! the same bytes does not disturb the connection. While the host cluster cannot be read, the last content stays in force;
+//! what becomes of a connection whose Secret is spoiled or deleted is decided by who follows it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Surroundings;
 use crate::{
+    connect::connect,
     metrics::Side,
+    options::RequestOptions,
     pump::{Feed, Links, Source, pump},
     trouble::{Kind, Trouble},
 };
@@ -26,12 +29,7 @@ pub(crate) enum Credentials {
     /// The Secret has not been read yet.
     Unread,
     /// They cannot be used.
-    Refused {
-        /// Stable, CamelCase.
-        reason: &'static str,
-        /// For people; names the Secret and what to do.
-        message: String,
-    },
+    Refused(Refusal),
     /// They can.
     Usable {
         /// Of the content.
@@ -43,14 +41,23 @@ pub(crate) enum Credentials {
     },
 }
 
+/// Why credentials cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// Stable, CamelCase.
+    pub(crate) reason: &'static str,
+    /// For people; names the Secret and what to do.
+    pub(crate) message: String,
+}
+
 impl Credentials {
     /// Whether a connection made with these is as good as one made with `other`.
     fn same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Unread, Self::Unread) => true,
-            (Self::Refused { reason: a, message: b }, Self::Refused { reason: c, message: d }) => (a, b) == (c, d),
+            (Self::Refused(a), Self::Refused(b)) => a == b,
             (Self::Usable { digest: a, .. }, Self::Usable { digest: b, .. }) => a == b,
-            (Self::Unread | Self::Refused { .. } | Self::Usable { .. }, _) => false,
+            (Self::Unread | Self::Refused(_) | Self::Usable { .. }, _) => false,
         }
     }
 }
@@ -82,15 +89,15 @@ pub(crate) async fn read(
             let now = content.borrow_and_update().clone();
             let judged = match now {
                 None => continue,
-                Some(Content::Is(data)) => judge(&place, &data, key.as_deref(), allow_insecure).await,
-                Some(Content::Gone) => Credentials::Refused {
+                Some(Content::Is(data)) => judge(&place, &data, key.as_deref(), allow_insecure, &around.requests).await,
+                Some(Content::Gone) => Credentials::Refused(Refusal {
                     reason: "SecretNotFound",
                     message: format!("{place} does not exist; create it with the kubeconfig of the cluster"),
-                },
-                Some(Content::Unreadable(why)) => Credentials::Refused {
+                }),
+                Some(Content::Unreadable(why)) => Credentials::Refused(Refusal {
                     reason: "SecretUnreadable",
                     message: format!("{place} cannot be read: {why}"),
-                },
+                }),
             };
             credentials.send_if_modified(|known| {
                 let news = !known.same(&judged);
@@ -162,9 +169,16 @@ impl Feed for SecretFeed {
     }
 }
 
-async fn judge(place: &str, data: &Data, key: Option<&str>, allow_insecure: bool) -> Credentials {
-    let refused =
-        |reason, error: &dyn std::fmt::Display| Credentials::Refused { reason, message: format!("{place}: {error}") };
+async fn judge(
+    place: &str,
+    data: &Data,
+    key: Option<&str>,
+    allow_insecure: bool,
+    requests: &RequestOptions,
+) -> Credentials {
+    let refused = |reason, error: &dyn std::fmt::Display| {
+        Credentials::Refused(Refusal { reason, message: format!("{place}: {error}") })
+    };
     let (bytes, kubeconfig) = match pick(data, key).and_then(|bytes| Ok((bytes, check(bytes, allow_insecure)?))) {
         Ok(usable) => usable,
         Err(error) => return refused(error.reason(), &error),
@@ -172,12 +186,17 @@ async fn judge(place: &str, data: &Data, key: Option<&str>, allow_insecure: bool
     let mut hash = Sha256::new();
     hash.update(bytes);
     hash.update([u8::from(allow_insecure)]);
-    match Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await {
-        Ok(config) => Credentials::Usable {
-            digest: hash.finalize().into(),
-            server: config.cluster_url.to_string(),
-            config: Box::new(config),
-        },
-        Err(error) => refused("KubeconfigInvalid", &crate::trouble::chain(&error)),
+    let config = match Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await {
+        Ok(config) => config,
+        Err(error) => return refused("KubeconfigInvalid", &crate::trouble::chain(&error)),
+    };
+    // A certificate that is none is found out only here, and must be before the connection that works is given up.
+    if let Err(error) = connect(config.clone(), requests) {
+        return refused("KubeconfigInvalid", &error);
+    }
+    Credentials::Usable {
+        digest: hash.finalize().into(),
+        server: config.cluster_url.to_string(),
+        config: Box::new(config),
     }
 }

@@ -11,22 +11,27 @@ use mcsdns_core::{
     facts::{Change, ClusterFact, Fact},
     ids::ClusterName,
 };
-use tokio::{sync::watch, task::JoinSet};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Surroundings;
 use crate::{
     metrics::Side,
     pump::{Feed, Links, Source, pump},
+    tasks::Tasks,
     trouble::{Kind, Trouble},
 };
 
 /// What is watched, as the Index calls it.
 pub(crate) const RESOURCES: [&str; 3] = ["nodes", "services", "endpointslices"];
 
+/// What the Index knows troubles with the Secret as: they stand beside those of the watches, because they are none of the
+/// connection.
+pub(crate) const SECRET: &str = "secrets";
+
 /// Starts the watches of one member.
 pub(crate) fn start(
-    tasks: &mut JoinSet<()>,
+    tasks: &mut Tasks,
     name: &ClusterName,
     client: &Client,
     restarts: &watch::Receiver<u64>,
@@ -56,7 +61,7 @@ struct Start<'a> {
 impl Start<'_> {
     fn one<O>(
         &self,
-        tasks: &mut JoinSet<()>,
+        tasks: &mut Tasks,
         resource: &'static str,
         queries: Vec<watcher::Config>,
         wrap: fn(Change<O::Key, O::Fact>) -> ClusterFact,
@@ -73,7 +78,7 @@ impl Start<'_> {
             written: None,
             metrics: Arc::clone(&self.around.metrics),
         };
-        tasks.spawn(pump(source, feed, self.around.requests.clone(), links));
+        tasks.spawn(resource, pump(source, feed, self.around.requests.clone(), links));
     }
 }
 
@@ -115,7 +120,7 @@ fn words(resource: &str, trouble: &Trouble) -> String {
     let said = &trouble.said;
     match trouble.kind {
         Kind::Forbidden => format!(
-            "{resource} cannot be read: {said}; apply deploy/member to that cluster, or grant list and watch on {resource} to the user of the kubeconfig"
+            "{resource} cannot be read: {said}; apply deploy/member/member.yaml to that cluster, or grant list and watch on {resource} to the user of the kubeconfig"
         ),
         Kind::Unauthorized => {
             format!(

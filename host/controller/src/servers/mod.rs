@@ -1,6 +1,8 @@
 //! Single parts of the controller against real API servers. What they do together is tested end to end, elsewhere.
 
+mod absences;
 mod elections;
+mod faults;
 mod probes;
 mod pumps;
 mod writes;
@@ -8,12 +10,15 @@ mod writes;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use http::{Request, Response};
 use kube::{
     Client, Config,
+    client::Body,
     config::{KubeConfigOptions, Kubeconfig},
 };
 use mcsdns_core::facts::Fact;
 use mcsdns_testbed::ControlPlane;
+use serde_json::json;
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{connect::connect, options::RequestOptions};
@@ -43,6 +48,23 @@ async fn client(cluster: &ControlPlane, token: &str) -> Result<Client> {
 
 async fn admin(cluster: &ControlPlane) -> Result<Client> {
     client(cluster, cluster.admin_token()).await
+}
+
+/// A client for which something stands in front of the server that answers what `answer` says with a code.
+fn behind(client: Client, answer: impl Fn(&Request<Body>) -> Option<u16> + Send + 'static) -> Client {
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let (client, code) = (client.clone(), answer(&request));
+        async move {
+            let Some(code) = code else { return Ok(client.send(request).await?) };
+            let status = json!({
+                "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
+                "message": "said by the test", "details": {"retryAfterSeconds": 600},
+            });
+            let body = Body::from(serde_json::to_vec(&status)?);
+            Ok::<_, tower::BoxError>(Response::builder().status(code).body(body)?)
+        }
+    });
+    Client::new(service, "default")
 }
 
 /// What the parts under test tell. What comes while something else is waited for is kept for later.

@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Result;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
-    Api, Client,
+    Api, Client, Config,
     api::{DeleteParams, ObjectMeta, Patch, PatchParams},
+    config::{KubeConfigOptions, Kubeconfig},
 };
 use mcsdns_api::convert::Connection;
 use mcsdns_core::{
@@ -17,10 +18,10 @@ use mcsdns_testbed::{Fleet, fixtures};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Facts, admin, impatient};
+use super::{Facts, SOON, admin, impatient};
 use crate::{
     host::Wanted,
-    members::{Surroundings, tend},
+    members::{Surroundings, connection, tend, watches},
     metrics::Metrics,
     options::{MemberOptions, ProbeOptions},
 };
@@ -91,6 +92,31 @@ impl Bench {
         self.facts
             .next("news of the reach", |fact| match fact {
                 Fact::Cluster(_, ClusterFact::Reach(reach)) => Some(reach.clone()),
+                _ => None,
+            })
+            .await
+    }
+
+    /// What is said of the Secret beside the connection.
+    async fn complaint(&mut self) -> Result<Option<String>> {
+        self.facts
+            .next("news of the Secret", |fact| match fact {
+                Fact::Cluster(_, ClusterFact::WatchFailed { resource: watches::SECRET, message }) => {
+                    Some(message.clone())
+                }
+                _ => None,
+            })
+            .await
+    }
+
+    /// Waits until a new Service of the member has been told.
+    async fn sees_a_change(&mut self, number: usize) -> Result<()> {
+        let name = format!("service-{number}");
+        let admin = self.fleet.cluster("c1")?.client_admin().await?;
+        fixtures::load_balancer(&admin, "default", &name, &["192.0.2.1"]).await?;
+        self.facts
+            .next("the new service", |fact| match fact {
+                Fact::Cluster(_, ClusterFact::Service(Change::Apply(key, _))) if *key.name == *name => Some(()),
                 _ => None,
             })
             .await
@@ -174,6 +200,95 @@ async fn credentials_come_change_and_go() -> Result<()> {
     bench.want("2");
     bench.away("SecretNotFound").await?;
     bench.cancel.cancel();
+    Ok(())
+}
+
+/// A typing error, a plugin, a certificate that is none, the Secret gone: the cluster is as well as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_used_ends_no_connection_that_works() -> Result<()> {
+    let mut bench = Bench::start().await?;
+    let kubeconfig = {
+        let c1 = bench.fleet.cluster("c1")?;
+        c1.kubeconfig(c1.admin_token())
+    };
+    bench.secret(&kubeconfig).await?;
+    bench.want("1");
+    assert!(matches!(bench.reach().await?, Reach::Reachable { .. }));
+    assert_eq!(bench.services().await?, 0);
+    assert_eq!(bench.complaint().await?, None, "of a connection before");
+    let mark = bench.fleet.cluster("c1")?.audit_mark().await?;
+
+    let exec = kubeconfig.replace("    token: ", "    exec: {command: /bin/true}\n    token: ");
+    let ca = kubeconfig.lines().find(|line| line.contains("certificate-authority-data")).unwrap_or_default();
+    let certificate = kubeconfig.replace(ca, "    certificate-authority-data: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCmJtOD0KLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=");
+    for (number, (spoiled, word)) in
+        [("nonsense: [", "YAML"), ("", ""), (&exec, "exec"), (&certificate, ""), (&kubeconfig, "")]
+            .into_iter()
+            .enumerate()
+    {
+        bench.secret(spoiled).await?;
+        let complaint = bench.complaint().await?;
+        if *spoiled == kubeconfig {
+            assert_eq!(complaint, None);
+        } else {
+            let complaint = complaint.unwrap();
+            assert!(complaint.contains("Secret default/c1") && complaint.contains("goes on"), "{complaint}");
+            assert!(complaint.contains(word), "{complaint}");
+        }
+        bench.sees_a_change(number).await?;
+    }
+
+    // Whoever leaves deletes the MemberCluster first. A Secret alone is deleted by mistake, or to be made again.
+    let secrets: Api<Secret> = Api::namespaced(bench.admin.clone(), NAMESPACE);
+    secrets.delete("c1", &DeleteParams::default()).await?;
+    let complaint = bench.complaint().await?.unwrap();
+    assert!(complaint.contains("Secret default/c1 does not exist"), "{complaint}");
+    bench.sees_a_change(10).await?;
+    bench.secret(&kubeconfig).await?;
+    assert_eq!(bench.complaint().await?, None);
+    bench.sees_a_change(11).await?;
+    let requests = bench.fleet.cluster("c1")?.requests_since(mark).await?;
+    let lists = requests.iter().filter(|request| request.is_from("mcsdns/") && request.verb == "list").count();
+    assert_eq!(lists, 0, "one connection all the time: {requests:?}");
+    let told = &bench.facts.earlier;
+    assert!(!told.iter().any(|fact| matches!(fact, Fact::Cluster(_, ClusterFact::Reach(_)))), "{told:?}");
+
+    // When the cluster goes away meanwhile, both are said; when the Secret is as before, only what is left.
+    bench.secret("nonsense: [").await?;
+    assert!(bench.complaint().await?.is_some());
+    bench.fleet.cluster("c1")?.kill()?;
+    let message = bench.away("KubeconfigUnreadable").await?;
+    assert!(message.contains("Secret default/c1") && message.contains("does not answer"), "{message}");
+    bench.secret(&kubeconfig).await?;
+    let message = bench.away("Unreachable").await?;
+    assert!(!message.contains("Secret"), "{message}");
+    bench.fleet.cluster("c1")?.start_again().await?;
+    while !matches!(bench.reach().await?, Reach::Reachable { .. }) {}
+    Ok(())
+}
+
+/// A pump ends by itself only when nobody takes its facts any more, or by a fault.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_ends_with_any_of_its_watches() -> Result<()> {
+    let fleet = Fleet::start(&["c1"]).await?;
+    let c1 = fleet.cluster("c1")?;
+    let kubeconfig = Kubeconfig::from_yaml(&c1.kubeconfig(c1.admin_token()))?;
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    let (facts, _) = mpsc::channel(1);
+    let around = Surroundings {
+        namespace: NAMESPACE.to_owned(),
+        host: config.clone(),
+        client: admin(c1).await?,
+        restarts: watch::channel(0).1,
+        members: quick(),
+        requests: impatient(),
+        facts,
+        metrics: Arc::new(Metrics::new("test", "test")),
+    };
+    let (around, cancel, name) = (Arc::new(around), CancellationToken::new(), ClusterName::new("c1"));
+    let serving = connection::serve(&name, config, "c1", watch::channel(None).1, &around, &cancel);
+    tokio::time::timeout(SOON, serving).await?;
+    assert!(!cancel.is_cancelled());
     Ok(())
 }
 

@@ -1,6 +1,9 @@
 //! Watches of a real API server.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Service;
@@ -14,17 +17,15 @@ use mcsdns_core::{
 };
 use mcsdns_testbed::{ControlPlane, Fleet, apply, fixtures};
 use serde_json::json;
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
-};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Facts, admin, client, impatient};
+use super::{Facts, admin, behind, client, impatient};
 use crate::{
     members::{Surroundings, watches},
     metrics::Metrics,
     options::MemberOptions,
+    tasks::Tasks,
 };
 
 /// The three watches of a member.
@@ -33,7 +34,7 @@ struct Watching {
     restart: watch::Sender<u64>,
     metrics: Arc<Metrics>,
     cancel: CancellationToken,
-    tasks: JoinSet<()>,
+    tasks: Tasks,
 }
 
 impl Watching {
@@ -51,7 +52,7 @@ impl Watching {
             metrics: Arc::clone(&metrics),
         };
         let (restart, restarts) = watch::channel(0);
-        let (mut tasks, cancel) = (JoinSet::new(), CancellationToken::new());
+        let (mut tasks, cancel) = (Tasks::default(), CancellationToken::new());
         watches::start(&mut tasks, &ClusterName::new("c1"), client, &restarts, &around, &cancel);
         Ok(Self { facts: Facts::new(receiver), restart, metrics, cancel, tasks })
     }
@@ -143,8 +144,54 @@ async fn changes_arrive_through_restarts_of_the_server() -> Result<()> {
         }
     }
     watching.cancel.cancel();
-    while watching.tasks.join_next().await.is_some() {}
+    watching.tasks.finish().await;
     assert!(watching.metrics.text().contains("mcsdns_watch_starts_total{side=\"member\",resource=\"services\"}"));
+    Ok(())
+}
+
+/// A version that is too old, and one that the server does not understand: etcd was restored, or it is another server.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_that_may_not_begin_where_its_list_ended_begins_with_another_list() -> Result<()> {
+    let fleet = Fleet::start(&["c1"]).await?;
+    let c1 = fleet.cluster("c1")?;
+    for code in [410, 400] {
+        let lists = Arc::new(Mutex::new(Vec::new()));
+        let lasts = Arc::new(AtomicBool::new(code == 400));
+        let (seen, refuses) = (Arc::clone(&lists), Arc::clone(&lasts));
+        let client = behind(admin(c1).await?, move |request| {
+            let query = request.uri().query().unwrap_or_default();
+            let mut lists = seen.lock().unwrap();
+            if !request.uri().path().ends_with("/services") {
+                return None;
+            }
+            if query.contains("watch=") {
+                return (lists.len() < 2 || refuses.load(Ordering::Relaxed)).then_some(code);
+            }
+            lists.push(query.to_owned());
+            None
+        });
+        let mut watching = Watching::start(&client)?;
+        for list in ["the first list", "the second"] {
+            assert!(matches!(watching.service(list).await?, Change::Reset(_)), "{code}");
+        }
+        if lasts.load(Ordering::Relaxed) {
+            // Lists go on, and yet somebody should look at it.
+            let message = watching.failed("services").await?.unwrap();
+            assert!(message.contains("said by the test"), "{message}");
+            lasts.store(false, Ordering::Relaxed);
+            assert_eq!(watching.failed("services").await?, None);
+        }
+        let name = format!("after-{code}");
+        fixtures::load_balancer(&c1.client_admin().await?, "default", &name, &["192.0.2.1"]).await?;
+        loop {
+            match watching.service("what happens afterwards").await? {
+                Change::Apply(key, true) if *key.name == *name => break,
+                other => assert!(matches!(&other, Change::Apply(..) | Change::Reset(_)), "{other:?}"),
+            }
+        }
+        let lists = lists.lock().unwrap().clone();
+        assert!(lists.iter().all(|query| query.contains("fieldSelector=")), "the selector was not at fault: {lists:?}");
+    }
     Ok(())
 }
 

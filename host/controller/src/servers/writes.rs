@@ -1,6 +1,12 @@
 //! Writes to a real API server.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use kube::{
@@ -18,13 +24,14 @@ use mcsdns_runtime::Sink;
 use mcsdns_testbed::{ControlPlane, ExternalDnsVersion, Fleet, external_dns, fixtures, wait_for_crd, wait_until};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
-use super::{Facts, SOON, admin};
+use super::{Facts, SOON, admin, behind};
 use crate::{
     lease::Term,
     metrics::Metrics,
     options::WriterOptions,
+    tasks::Tasks,
     writer::{
         Writer, WriterSink,
         apply::{Applier, Feedback},
@@ -38,22 +45,26 @@ struct Writing {
     metrics: Arc<Metrics>,
     term: watch::Sender<Option<Term>>,
     stop: CancellationToken,
-    tasks: TaskTracker,
+    tasks: Tasks,
 }
 
 impl Writing {
     async fn start(host: &ControlPlane) -> Result<Self> {
-        let metrics = Arc::new(Metrics::new("test", "test"));
         let options = WriterOptions {
             timeout: Duration::from_secs(5),
             retry_first: Duration::from_millis(50),
             retry_longest: Duration::from_secs(2),
             ..WriterOptions::default()
         };
+        Self::start_with(admin(host).await?, options)
+    }
+
+    fn start_with(client: Client, options: WriterOptions) -> Result<Self> {
+        let metrics = Arc::new(Metrics::new("test", "test"));
         let (term, terms) = watch::channel(Some(Term::Always));
         let (writer, _notices) = Writer::new(options, terms, Arc::clone(&metrics));
         let applier = Applier {
-            client: admin(host).await?,
+            client,
             namespace: "default".to_owned(),
             group: EndpointGroup::ExternalDns,
             feedback: Feedback {
@@ -161,7 +172,7 @@ async fn the_latest_is_written_once_the_server_is_back() -> Result<()> {
     let _ = writing.writer.close();
     writing.publish("b", "192.0.2.20");
     writing.stop.cancel();
-    writing.tasks.wait().await;
+    writing.tasks.finish().await;
     assert_eq!(host.writes_since(mark, "mcsdns/").await?, []);
     assert!(writing.metrics.text().contains("kind=\"apply-endpoints\",result=\"Unreachable\""));
     Ok(())
@@ -228,6 +239,35 @@ async fn only_what_is_ours_is_taken_by_force() -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// As an admission webhook does it for the objects of one namespace. Nobody can tell that from the server's own words.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_asked_for_patience_alone_waits_alone() -> Result<()> {
+    let fleet = Fleet::start(&["host"]).await?;
+    let host = fleet.cluster("host")?;
+    external_dns::install_crd(host, ExternalDnsVersion::V0_21).await?;
+    wait_for_crd(host, "dnsendpoints.externaldns.k8s.io").await?;
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&attempts);
+    let client = behind(admin(host).await?, move |request| {
+        let refused = request.uri().path().ends_with("/service-bad");
+        counted.fetch_add(usize::from(refused), Ordering::Relaxed);
+        refused.then_some(429)
+    });
+    // The answer asks for 600 s, longer than this test.
+    let longest = Duration::from_secs(600);
+    let mut writing =
+        Writing::start_with(client, WriterOptions { retry_longest: longest, ..WriterOptions::default() })?;
+    writing.publish("bad", "192.0.2.1");
+    assert_eq!(writing.failing().await?.as_deref(), Some("said by the test"));
+    let reading = host.client_admin().await?;
+    for number in 1..=5 {
+        writing.publish(&format!("good{number}"), "192.0.2.2");
+        says(&reading, &format!("service-good{number}"), "192.0.2.2").await?;
+    }
+    assert_eq!(attempts.load(Ordering::Relaxed), 1, "the others waited until the pause of one was over");
+    Ok(())
 }
 
 /// The original sends 2.5 records a second; the server takes hundreds.

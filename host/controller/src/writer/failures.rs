@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use mcsdns_core::{facts::Fact, ids::ObjectKey};
 
-use super::{Target, record_of};
+use super::Target;
 use crate::trouble::{Kind, Trouble};
 
 #[derive(Debug, Default)]
@@ -30,11 +30,8 @@ impl Failing {
 impl Failures {
     /// Notes the outcome of a write; what the Index should hear of it.
     pub(crate) fn note(&mut self, target: &Target, trouble: Option<&Trouble>) -> Option<Fact> {
-        let (record, is_names) = match target {
-            Target::Endpoints(object) => (record_of(object), true),
-            Target::RecordStatus(record) => (record.clone(), false),
-            Target::DomainStatus(_) | Target::MemberStatus(_) => return None,
-        };
+        let record = target.record()?;
+        let is_names = matches!(target, Target::Endpoints(_));
         if trouble.is_none() && !self.0.contains_key(&record) {
             return None;
         }

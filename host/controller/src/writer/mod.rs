@@ -8,8 +8,12 @@ pub(crate) mod apply;
 pub(crate) mod events;
 pub(crate) mod failures;
 pub(crate) mod queue;
+mod strain;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use mcsdns_core::{
     effect::{About, Effect, endpoint_name},
@@ -23,7 +27,7 @@ use tokio::{
     sync::{Notify, mpsc, watch},
     time::{Instant, sleep_until, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use self::{
     apply::{Applier, Done},
@@ -34,6 +38,7 @@ use crate::{
     lease::Term,
     metrics::Metrics,
     options::WriterOptions,
+    tasks::Tasks,
     trouble::{Kind, Trouble},
 };
 
@@ -58,6 +63,17 @@ pub(crate) enum Job {
     RecordStatus(Arc<RecordStatus>),
     DomainStatus(Arc<DomainStatus>),
     MemberStatus(Arc<MemberStatus>),
+}
+
+impl Target {
+    /// The record that it belongs to, if it does to one.
+    fn record(&self) -> Option<ObjectKey> {
+        match self {
+            Self::Endpoints(object) => Some(record_of(object)),
+            Self::RecordStatus(record) => Some(record.clone()),
+            Self::DomainStatus(_) | Self::MemberStatus(_) => None,
+        }
+    }
 }
 
 impl Job {
@@ -144,6 +160,18 @@ impl Writer {
         queue.forget_if(&Target::Endpoints(object(record)), |job| matches!(job, Job::Apply { .. }));
         drop(queue);
         lock(&self.failures).forget(record);
+        self.count();
+    }
+
+    /// As [`Writer::forget`], for every record but these.
+    pub(crate) fn forget_others(&self, present: &BTreeSet<&ObjectKey>) {
+        let is_gone = |record: &ObjectKey| !present.contains(record);
+        // Whatever fails waits here to be tried again.
+        let gone: BTreeSet<ObjectKey> =
+            self.queue().keys().filter_map(Target::record).filter(|record| is_gone(record)).collect();
+        for record in gone {
+            self.forget(&record);
+        }
     }
 
     /// Whether DNSEndpoints can be written; `Some` says why not.
@@ -167,20 +195,19 @@ impl Writer {
         self.metrics.queue_is(ready, busy, later);
     }
 
-    /// Starts the workers; they end when cancelled, after the request they are at.
+    /// Starts the workers; they end when cancelled, after the request they are at, and not before.
     pub(crate) fn start(
         self: &Arc<Self>,
         applier: &Arc<Applier>,
         facts: &FactSender,
         cancel: &CancellationToken,
-    ) -> TaskTracker {
-        let tasks = TaskTracker::new();
+    ) -> Tasks {
+        let mut tasks = Tasks::default();
         for _ in 0..self.options.workers {
             let (writer, applier) = (Arc::clone(self), Arc::clone(applier));
             let (facts, cancel) = (facts.clone(), cancel.clone());
-            tasks.spawn(async move { writer.work(&applier, &facts, &cancel).await });
+            tasks.spawn("a writer", async move { writer.work(&applier, &facts, &cancel).await });
         }
-        tasks.close();
         tasks
     }
 
@@ -229,6 +256,14 @@ impl Writer {
                 Err(_) => Err(Trouble::timeout(limit)),
             },
         };
+        if let (Ok(Done::Written), Target::Endpoints(object)) = (&outcome, &target) {
+            match &job {
+                Job::Apply { endpoints, .. } => {
+                    tracing::info!(dnsendpoint = %object, endpoints = endpoints.len(), "written");
+                }
+                _ => tracing::info!(dnsendpoint = %object, "deleted"),
+            }
+        }
         let result = match &outcome {
             Ok(Done::Written) => "ok",
             Ok(Done::Gone) => "gone",
@@ -242,9 +277,13 @@ impl Writer {
     }
 
     fn settle(&self, target: &Target, failed: u32, outcome: Result<Done, Trouble>) -> Option<Fact> {
-        let fact = lock(&self.failures).note(target, outcome.as_ref().err());
         let Err(trouble) = outcome else {
-            self.queue().done(target);
+            let fact = lock(&self.failures).note(target, None);
+            let mut queue = self.queue();
+            queue.done(target);
+            if queue.answered() {
+                self.more.notify_waiters();
+            }
             return fact;
         };
         if failed == 0 {
@@ -254,20 +293,28 @@ impl Writer {
         let pause = queue::wait(options.retry_first, options.retry_longest, failed);
         let now = Instant::now();
         let mut queue = self.queue();
-        match trouble.kind {
-            // It concerns everybody: a few attempts now and then tell whether it is over.
+        let (pause, hurry, over) = match trouble.kind {
+            // One object may have this to itself: a webhook that asks for patience, a request that no connection survives.
             Kind::Unreachable | Kind::Throttled => {
-                let pause = trouble.retry_after.unwrap_or(pause).min(options.retry_longest);
-                queue.pause(now + pause.min(MOST_PATIENCE));
-                queue.retry(target, now, false);
+                let asked = trouble.retry_after.map_or(pause, |asked| pause.max(asked.min(options.retry_longest)));
+                let pause = if trouble.kind == Kind::Unreachable { pause.min(MOST_PATIENCE) } else { asked };
+                queue.strained(target, now + pause.min(MOST_PATIENCE));
+                (pause, false, false)
             }
-            Kind::Timeout | Kind::Server | Kind::Unauthorized => queue.retry(target, now + pause, false),
+            Kind::Timeout | Kind::Server | Kind::Unauthorized => (pause, false, false),
             Kind::Forbidden | Kind::NotFound | Kind::Conflict | Kind::Gone | Kind::Invalid | Kind::Garbage => {
-                queue.retry(target, now + pause, true);
+                (pause, true, queue.answered())
             }
-        }
+        };
+        let wanted = queue.retry(target, now + pause, hurry);
+        // What nobody wants any more is nobody's failure. Both under the lock: whoever forgets it comes before or after.
+        let fact = if wanted { lock(&self.failures).note(target, Some(&trouble)) } else { None };
         drop(queue);
-        self.more.notify_one();
+        if over {
+            self.more.notify_waiters();
+        } else {
+            self.more.notify_one();
+        }
         fact
     }
 }
@@ -318,6 +365,9 @@ impl Sink for WriterSink {
             }
             Effect::Notice { about, warning, reason, note } => {
                 let leads = writer.term.borrow().is_some();
+                if leads {
+                    tell(&about, warning, &reason, &note);
+                }
                 if leads && writer.notices.try_send(Notice { about, warning, reason, note }).is_err() {
                     writer.metrics.event("dropped");
                 }
@@ -327,3 +377,20 @@ impl Sink for WriterSink {
         }
     }
 }
+
+/// What becomes an Event, in the log.
+fn tell(about: &About, warning: bool, reason: &str, note: &str) {
+    let (kind, name) = match about {
+        About::Record(record, _) => ("servicednsrecord", record.to_string()),
+        About::Domain(domain, _) => ("domain", domain.to_string()),
+        About::Member(member, _) => ("membercluster", member.to_string()),
+    };
+    if warning {
+        tracing::warn!(kind, name, reason, "{note}");
+    } else {
+        tracing::info!(kind, name, reason, "{note}");
+    }
+}
+
+#[cfg(test)]
+mod tests;

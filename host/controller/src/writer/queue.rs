@@ -12,6 +12,8 @@ use std::{
 
 use tokio::time::Instant;
 
+use super::strain::Strain;
+
 /// Which line an object waits in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
@@ -68,8 +70,8 @@ pub(crate) struct Queue<K, V> {
     later: BTreeSet<(Instant, K)>,
     busy: usize,
     turn: u64,
-    /// The server asked for patience, or is away: nobody writes before then.
-    pause: Option<Instant>,
+    /// The server asks all for patience, or is away.
+    strain: Strain<K>,
 }
 
 impl<K: Hash + Ord + Clone, V: Clone> Queue<K, V> {
@@ -83,7 +85,7 @@ impl<K: Hash + Ord + Clone, V: Clone> Queue<K, V> {
             later: BTreeSet::new(),
             busy: 0,
             turn: 0,
-            pause: None,
+            strain: Strain::new(),
         }
     }
 
@@ -97,12 +99,17 @@ impl<K: Hash + Ord + Clone, V: Clone> Queue<K, V> {
         self.names.clear();
         self.words.clear();
         self.later.clear();
-        self.pause = None;
+        self.answered();
         self.slots.retain(|_, slot| {
             slot.value = None;
             slot.under_way = None;
             slot.state == State::Busy
         });
+    }
+
+    /// What is waited for or under way.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
+        self.slots.keys()
     }
 
     /// Ready, busy and to be retried.
@@ -150,15 +157,12 @@ impl<K: Hash + Ord + Clone, V: Clone> Queue<K, V> {
 
     /// The next job at time `now`.
     pub(crate) fn take(&mut self, now: Instant) -> Take<K, V> {
+        if let Some(pause) = self.strain.pause(now) {
+            return self.try_one().unwrap_or(Take::At(pause));
+        }
         while let Some((at, key)) = self.later.first().cloned().filter(|(at, _)| *at <= now) {
             self.later.remove(&(at, key.clone()));
             self.make_ready(&key);
-        }
-        if let Some(pause) = self.pause {
-            if pause > now {
-                return Take::At(pause);
-            }
-            self.pause = None;
         }
         self.turn = self.turn.wrapping_add(1);
         let words_first = self.turn.is_multiple_of(4);
@@ -169,18 +173,42 @@ impl<K: Hash + Ord + Clone, V: Clone> Queue<K, V> {
                 let Some(key) = (if newest { line.pop_back() } else { line.pop_front() }) else {
                     break;
                 };
-                if let Some(slot) = self.slots.get_mut(&key)
-                    && slot.state == State::Ready
-                    && let Some(value) = slot.value.take()
-                {
-                    slot.state = State::Busy;
-                    slot.under_way = Some(value.clone());
-                    self.busy += 1;
-                    return Take::Job { failures: slot.failures, key, value };
+                if let Some(job) = self.begin(key) {
+                    return job;
                 }
             }
         }
         self.later.first().map_or(Take::Nothing, |(at, _)| Take::At(*at))
+    }
+
+    /// In a pause: the newest object, if it has not failed itself.
+    fn try_one(&mut self) -> Option<Take<K, V>> {
+        for lane in [Lane::Names, Lane::Words] {
+            while self.strain.may_try()
+                && let Some(key) = self.line(lane).back().cloned()
+            {
+                let slot = self.slots.get(&key).filter(|slot| slot.state == State::Ready);
+                if slot.is_some_and(|slot| slot.failures > 0) {
+                    break;
+                }
+                self.line(lane).pop_back();
+                if let Some(job) = self.begin(key) {
+                    self.strain.tries();
+                    return Some(job);
+                }
+            }
+        }
+        None
+    }
+
+    /// Hands out what is ready; a line may name what is not.
+    fn begin(&mut self, key: K) -> Option<Take<K, V>> {
+        let slot = self.slots.get_mut(&key).filter(|slot| slot.state == State::Ready)?;
+        let value = slot.value.take()?;
+        slot.state = State::Busy;
+        slot.under_way = Some(value.clone());
+        self.busy += 1;
+        Some(Take::Job { failures: slot.failures, key, value })
     }
 
     /// A job ended and need not be repeated.
@@ -198,19 +226,19 @@ impl<K: Hash + Ord + Clone, V: Clone> Queue<K, V> {
         }
     }
 
-    /// A job failed and is to be repeated at `at`, unless something newer came meanwhile or it was given up. `hurry`:
-    /// something newer need not wait, because what was written was the reason.
-    pub(crate) fn retry(&mut self, key: &K, at: Instant, hurry: bool) {
+    /// A job failed and is to be repeated at `at`, unless something newer came meanwhile or it was given up; whether
+    /// anything is still wanted. `hurry`: something newer need not wait, because what was written was the reason.
+    pub(crate) fn retry(&mut self, key: &K, at: Instant, hurry: bool) -> bool {
         self.busy = self.busy.saturating_sub(1);
         let Some(slot) = self.slots.get_mut(key) else {
-            return;
+            return false;
         };
         let newer = slot.value.is_some();
         let again = slot.under_way.take();
         slot.value = slot.value.take().or(again);
         if slot.value.is_none() {
             self.slots.remove(key);
-            return;
+            return false;
         }
         slot.failures = slot.failures.saturating_add(1);
         if newer && hurry {
@@ -219,16 +247,23 @@ impl<K: Hash + Ord + Clone, V: Clone> Queue<K, V> {
             slot.state = State::Later(at);
             self.later.insert((at, key.clone()));
         }
+        true
     }
 
-    /// Nobody writes for this long.
-    pub(crate) fn pause(&mut self, until: Instant) {
-        self.pause = Some(self.pause.map_or(until, |pause| pause.max(until)));
+    /// An object failed for a reason that may be everybody's. When several have, one after the other, nobody writes until
+    /// then.
+    pub(crate) fn strained(&mut self, key: &K, until: Instant) {
+        self.strain.failed(key, until);
+    }
+
+    /// The server answered: whoever still fails does so alone. Whether a pause ends with this.
+    pub(crate) fn answered(&mut self) -> bool {
+        self.strain.answered()
     }
 
     /// What waits to be repeated is tried now: the reason for waiting is gone.
     pub(crate) fn retry_now(&mut self) {
-        self.pause = None;
+        self.answered();
         for (_, key) in std::mem::take(&mut self.later) {
             self.make_ready(&key);
         }
@@ -271,6 +306,15 @@ mod tests {
         match queue.take(now) {
             Take::Job { key, value, .. } => (key, value),
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// Three objects are under way together and fail for a reason that may be everybody's.
+    fn strain(queue: &mut Q, now: Instant, until: Instant) {
+        let failed: Vec<u32> = (0..3).map(|_| job(queue, now).0).collect();
+        for key in failed {
+            queue.strained(&key, until);
+            queue.retry(&key, now, false);
         }
     }
 
@@ -366,14 +410,30 @@ mod tests {
     fn a_pause_holds_everybody_and_ends() {
         let (mut queue, now) = (open(), Instant::now());
         let later = now + Duration::from_secs(1);
-        queue.put(1, Lane::Names, "a");
-        queue.pause(later);
+        (1..=3).for_each(|key| queue.put(key, Lane::Names, "a"));
+        strain(&mut queue, now, later);
         assert_eq!(queue.take(now), Take::At(later));
-        assert_eq!(job(&mut queue, later), (1, "a"));
-        queue.retry(&1, later + Duration::from_secs(60), false);
-        queue.pause(later + Duration::from_secs(60));
+        assert_eq!(job(&mut queue, later).1, "a");
+        queue.strained(&1, later + Duration::from_secs(60));
+        assert!(matches!(queue.take(later), Take::At(_)));
         queue.retry_now();
-        assert_eq!(job(&mut queue, later), (1, "a"));
+        assert_eq!(job(&mut queue, later).1, "a");
+    }
+
+    #[test]
+    fn what_has_not_failed_is_tried_once_in_a_pause() {
+        let (mut queue, now) = (open(), Instant::now());
+        let later = now + Duration::from_secs(1);
+        (1..=3).for_each(|key| queue.put(key, Lane::Names, "theirs"));
+        strain(&mut queue, now, later);
+        queue.put(4, Lane::Words, "another's");
+        queue.put(5, Lane::Words, "another's");
+        assert_eq!(job(&mut queue, now), (5, "another's"));
+        assert_eq!(queue.take(now), Take::At(later), "only one");
+        queue.done(&5);
+        assert!(queue.answered());
+        let left: BTreeSet<u32> = (0..4).map(|_| job(&mut queue, now).0).collect();
+        assert_eq!(left, [1, 2, 3, 4].into());
     }
 
     #[test]
