@@ -8,88 +8,19 @@
     reason = "a test may fail by panicking"
 )]
 
+mod common;
+
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
     sync::OnceLock,
 };
 
 use mcsdns_bench::components::{MISBEHAVING, TTL_ONLY};
 use serde_json::Value;
 
-const EXE: &str = env!("CARGO_BIN_EXE_mcsdns");
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
-
-fn run(args: &[&str]) -> Output {
-    let mut command = Command::new(EXE);
-    command.args(args).env_remove("KUBECONFIG").env_remove("MCSDNS_UPDATE").env_remove("NO_COLOR");
-    command.output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// Standard output of a call that must end with that code.
-fn out(args: &[&str], code: i32) -> String {
-    let output = run(args);
-    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(code), "{args:?}\n{stdout}\n{stderr}");
-    stdout
-}
-
-/// Standard error of a call that must end with that code.
-fn err(args: &[&str], code: i32) -> String {
-    let output = run(args);
-    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(code), "{args:?}\n{stdout}\n{stderr}");
-    stderr
-}
-
-fn json(args: &[&str], code: i32) -> Value {
-    serde_json::from_str(&out(args, code)).unwrap()
-}
-
-fn shown(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-fn case(name: &str) -> String {
-    root().join("tests/cases").join(name).display().to_string()
-}
-
-/// A folder with files for one test.
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
-        let path = self.0.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, content).unwrap();
-        path.display().to_string()
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn shown(&self) -> &str {
-        shown(self.path())
-    }
-}
-
-/// The policy that misbehaves, and a configuration that says how.
-fn misbehaving(folder: &Folder, deed: &str) -> [String; 2] {
-    [folder.file("misbehaving.wasm", MISBEHAVING), folder.file("deed.json", format!("{deed:?}"))]
-}
+use common::{EXE, Folder, case, err, json, misbehaving, out, root, run, shown, text};
 
 /// A project of all three aspects, made, and built once for all tests of this file. It lies in the same folder in every
 /// run, because a first build takes minutes and the next one does not.
@@ -115,6 +46,12 @@ fn project() -> &'static Path {
         assert!(first != code, "{code}");
         fs::write(path.join("src/lib.rs"), first).unwrap();
         out(&["policy", "build", shown(&path), "--out", shown(&path.join("first.wasm"))], 0);
+        // One that panics when it is asked for TTLs.
+        let panics = code
+            .replace("let usual =", "if subject.service == \"nginx\" { panic!(\"boom {}\", 7) }\n        let usual =");
+        assert!(panics != code, "{code}");
+        fs::write(path.join("src/lib.rs"), panics).unwrap();
+        out(&["policy", "build", shown(&path), "--out", shown(&path.join("panics.wasm"))], 0);
         fs::write(path.join("src/lib.rs"), code).unwrap();
         let built = json(&["policy", "build", shown(&path), "-o", "json"], 0);
         assert_eq!((&built["name"], &built["version"]), (&"my-policy".into(), &"0.1.0".into()));
@@ -227,34 +164,36 @@ fn what_does_not_compile_is_told() {
 }
 
 #[test]
-fn the_golden_cases_and_the_suite_with_the_policy_in_the_box() {
-    let folder = Folder::new();
-    let xml = folder.path().join("report.xml");
-    let cases = root().join("tests/cases");
-    let report = out(&["policy", "test", shown(&cases), "--junit", shown(&xml)], 0);
-    assert!(report.contains("31 of 31 scenarios passed") && report.contains(" 0 failed"), "{report}");
-    let xml = fs::read_to_string(xml).unwrap();
-    assert!(xml.contains("failures=\"0\"") && xml.contains("name=\"services-both\""), "{xml}");
-    err(&["policy", "test", shown(&cases), "--only", "nothing of that name"], 2);
+fn a_case_within_a_project_is_one_of_the_project() {
+    let case = project().join("cases/two-clusters");
+    for (dir, args) in [(case.parent().unwrap(), "two-clusters"), (&case, "."), (&case, "clusters/one")] {
+        let args = ["policy", "test", args, "--no-build", "--no-conformance", "-o", "json"];
+        let output = Command::new(EXE).args(args).current_dir(dir).env_remove("MCSDNS_UPDATE").output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let tested = &report["policies"][0];
+        assert_eq!(tested["policy"]["title"], "my-policy 0.1.0", "{report}");
+        assert_eq!(tested["cases"][0]["name"], "two-clusters", "{report}");
+        assert_eq!((&report["tests"], &report["failed"]), (&1.into(), &0.into()), "{report}");
+        assert!(tested["config"].as_str().unwrap().ends_with("config.yaml"), "{report}");
+    }
+    // Elsewhere in the project, it is the project; with a component of its own, a folder is no part of it.
+    let report = json(&["policy", "test", shown(&project().join("src")), "--no-build", "-o", "json"], 0);
+    assert_eq!(report["policies"][0]["cases"][0]["name"], "two-clusters", "{report}");
 }
 
 #[test]
-fn a_case_that_fails_is_shown_with_its_difference() {
+fn a_panic_says_what_and_where() {
     let folder = Folder::new();
+    let panics = project().join("panics.wasm");
     let status = Command::new("cp").arg("-r").arg(case("services-both")).arg(folder.path().join("mine")).status();
     assert!(status.unwrap().success());
-    let file = folder.path().join("mine/expected.yaml");
-    let expected = fs::read_to_string(&file).unwrap();
-    fs::write(&file, expected.replace("A 10.20.30.2", "A 10.20.30.9")).unwrap();
-    let args = ["policy", "test", folder.shown(), "--no-conformance"];
-    let report = out(&args, 1);
-    assert!(report.contains("FAILED  mine"), "{report}");
-    assert!(report.contains("-    - nginx.test.galactic.svc.eu.example.com 180 A 10.20.30.9"), "{report}");
-    assert!(report.contains("+    - nginx.test.galactic.svc.eu.example.com 180 A 10.20.30.2"), "{report}");
-    assert_eq!(json(&[&args[..], &["-o", "json"]].concat(), 1)["policies"][0]["cases"][0]["passed"], false);
-    let report = out(&[&args[..], &["--update"]].concat(), 0);
-    assert!(report.contains("written"), "{report}");
-    assert_eq!(fs::read_to_string(&file).unwrap(), expected, "what is written is what was written by hand");
+    let config = folder.file("config.yaml", "ttl: 77\n");
+    for more in [&[][..], &["--config", &config]] {
+        let args = ["policy", "test", folder.shown(), "--policy", shown(&panics), "--no-conformance"];
+        let report = out(&[&args[..], more].concat(), 1);
+        let said = report.lines().find(|line| line.contains("it had said: ")).unwrap_or_else(|| panic!("{report}"));
+        assert!(said.contains("panicked at src/lib.rs:") && said.ends_with(": boom 7"), "{report}");
+    }
 }
 
 #[test]
@@ -290,6 +229,34 @@ fn configurations_by_list_by_case_and_by_flag() {
     fs::write(cases.join("policies.yaml"), format!("{list}- {{name: dear, maxFuel: 10, cases: [two-*]}}\n")).unwrap();
     let report = test(&["--no-conformance"], 1);
     assert!(report.contains("the ceiling (--max-fuel) is 10"), "{report}");
+    // Only the cases for the configuration that is packed are packed, whoever says what they are for.
+    fs::write(cases.join("policies.yaml"), list).unwrap();
+    let file = folder.path().join("packed.yaml");
+    let pack = |more: &[&str]| {
+        let component = shown(&component);
+        let args = ["policy", "pack", component, "--name", "x", "--out", shown(&file), "--cases", shown(&cases)];
+        err(&[&args[..], more].concat(), 0)
+    };
+    let told = pack(&[]);
+    assert!(told.contains("1 cases") && told.contains("short is for another configuration (policies.yaml, brief)"));
+    let each = "- {name: long, config: {regions: true}, cases: [two-*]}\n- {name: brief, config: {regions: false}, cases: [short]}\n";
+    fs::write(cases.join("policies.yaml"), each).unwrap();
+    assert!(pack(&[]).contains("no case is left"));
+    let told = pack(&["--config", &folder.file("brief.json", "{\"regions\": false}")]);
+    assert!(told.contains("1 cases") && told.contains("two-clusters is for another configuration"), "{told}");
+    // What was packed is kept when it is packed again.
+    let again = err(
+        &["policy", "pack", shown(&file), "--name", "again", "--budget", "fuel=60000000", "--out", shown(&file)],
+        0,
+    );
+    assert!(again.contains("1 cases"), "{again}");
+    err(&["policy", "pack", shown(&file), "--name", "again", "--out", shown(&file)], 0);
+    assert_eq!(json(&["policy", "inspect", shown(&file), "-o", "json"], 0)["budget"]["fuel"], 60_000_000);
+    let other = folder.file("other.json", "{\"regions\": true}");
+    let error = err(&["policy", "pack", shown(&file), "--name", "again", "--config", &other], 2);
+    assert!(error.contains("the packed case short fails"), "{error}");
+    let error = err(&["policy", "pack", shown(&file), "--name", "again", "--namespace", "Bad NS"], 2);
+    assert!(error.contains("cannot be the name of a namespace"), "{error}");
     fs::write(cases.join("policies.yaml"), "- {name: x, cases: [nope]}\n").unwrap();
     let error = err(&["policy", "test", shown(&cases), "--policy", shown(&component)], 2);
     assert!(error.contains("none is called `nope`"), "{error}");
@@ -451,7 +418,7 @@ fn a_difference_can_be_that_of_several_policies_together() {
     // Together with the policy that has the names.
     let both = call(&[shown(&packed), &format!("naming,selection={}", shown(&whole))]);
     let (stdout, stderr) = (text(&both.stdout), text(&both.stderr));
-    assert!(stdout.contains("3 names added, 5 removed") && stdout.contains("naming, selection: my-policy"), "{stdout}");
+    assert!(stdout.contains("3 names added, 5 removed") && stdout.contains("naming+selection: my-policy"), "{stdout}");
     assert!(!stderr.contains("note:"), "{stderr}");
     // Who decides must be clear.
     let twice = text(&call(&[shown(&packed), shown(&whole)]).stderr);
@@ -503,6 +470,11 @@ fn figures_beside_the_policy_in_the_box() {
         assert!(sizes[1]["fuel"].as_u64() > sizes[0]["fuel"].as_u64(), "{row}");
         assert!(sizes[0]["medianMicros"].as_u64().unwrap() > 0, "{row}");
     }
+    // What was measured before it failed is not lost.
+    let output = run(&["policy", "bench", "box", "--sizes", "3,10,1000", "--time", "1ms", "--budget", "fuel=120000"]);
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!((output.status.code(), stdout.matches("default 0.1.0  ").count()), (Some(2), 2), "{stdout}{stderr}");
+    assert!(stderr.contains("default 0.1.0: about 1000 clusters there is no decision: "), "{stderr}");
     let table = out(&["policy", "bench", "box", "--sizes", "3", "--time", "1ms"], 0);
     assert_eq!(table.lines().filter(|line| line.starts_with("default 0.1.0  ")).count(), 1, "{table}");
 }

@@ -32,6 +32,8 @@
 /// The component gets an allocator that takes nothing back, because an instance lives for one decision. A policy that
 /// frees and allocates a lot within one decision, or while it is configured, is better off with the usual one:
 /// `export!(OneMinute: Ttl; allocator = std)`.
+///
+/// A panic ends the decision. What it says, and where, goes into the log first: the host shows it beside the failure.
 #[macro_export]
 macro_rules! export {
     ($policy:ty: $first:ident $(+ $aspect:ident)*; allocator = std) => {

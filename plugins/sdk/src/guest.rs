@@ -45,6 +45,8 @@ pub fn describe<P: Policy>(cell: &Cell<P>, aspects: &[types::Aspect]) -> types::
 /// # Errors
 /// When the configuration will not do, or there is one already.
 pub fn configure<P: Policy>(cell: &Cell<P>, config: &str) -> Result<(), String> {
+    #[cfg(target_family = "wasm")]
+    crate::panics::log_them();
     let policy = read(config).map_err(|error| error.to_string())?;
     cell.set(policy).map_err(|_| "configured twice".to_owned())
 }
@@ -54,6 +56,8 @@ fn policy<P: Policy>(cell: &Cell<P>) -> Result<&P, types::Refusal> {
     if let Some(policy) = cell.get() {
         return Ok(policy);
     }
+    #[cfg(target_family = "wasm")]
+    crate::panics::log_them();
     let policy =
         read("{}").map_err(|error| types::Refusal { field: "configuration".to_owned(), message: error.to_string() })?;
     Ok(cell.get_or_init(|| policy))

@@ -79,7 +79,7 @@
 //! What every policy can rely on, and has to live with:
 //!
 //! - The same input gives the same output on any machine: there is no clock, no randomness, no file and no network.
-//!   The only thing to call is [`log`].
+//!   The only thing to call is [`log`]; what a panic says goes there, too, and `println!` goes nowhere.
 //! - It is made once. Every decision starts from the state that [`Policy::new`] left, and nothing passes from one
 //!   decision to the next.
 //! - Targets are indexes into what the host offered: no policy can invent an address. Names are checked against the
@@ -96,6 +96,8 @@ mod fleet;
 pub mod label;
 pub mod log;
 mod names;
+#[cfg(any(target_family = "wasm", test))]
+mod panics;
 mod policy;
 mod selection;
 pub mod standard;

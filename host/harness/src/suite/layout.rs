@@ -37,6 +37,22 @@ pub struct Entry {
     pub refused: Option<String>,
 }
 
+impl Entry {
+    /// A policy with the configuration it has, these cases, the conformance suite and no ceilings.
+    #[must_use]
+    pub fn new(candidate: Candidate, cases: Vec<Case>) -> Self {
+        Self {
+            name: candidate.name.clone(),
+            candidate,
+            config_origin: None,
+            cases,
+            ceiling: Ceiling::default(),
+            conformance: true,
+            refused: None,
+        }
+    }
+}
+
 /// A folder of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
@@ -133,7 +149,9 @@ pub fn find(dir: &Path, sources: &Sources) -> Result<Vec<Entry>, SuiteError> {
     for path in paths {
         let name = super::shown(&path, dir).display().to_string();
         let name = if name.is_empty() {
-            path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+            // `.` has a name only in full.
+            let full = path.canonicalize().unwrap_or_else(|_| path.clone());
+            full.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
         } else {
             name
         };
@@ -177,6 +195,8 @@ pub fn find(dir: &Path, sources: &Sources) -> Result<Vec<Entry>, SuiteError> {
         };
         let mut chosen = Vec::new();
         match &item.cases {
+            // What must be refused carries out nothing.
+            None if item.refused.is_some() => {}
             None => chosen.clone_from(&found),
             Some(patterns) => {
                 for pattern in patterns {
@@ -214,16 +234,8 @@ pub fn find(dir: &Path, sources: &Sources) -> Result<Vec<Entry>, SuiteError> {
 }
 
 fn entry(name: String, candidate: Candidate, config: Option<Config>, cases: Vec<Case>) -> Entry {
-    let (origin, text) = config.map(|config| (config.origin, config.text)).unzip();
-    Entry {
-        name,
-        candidate: candidate.with_config(text),
-        config_origin: origin,
-        cases,
-        ceiling: Ceiling::default(),
-        conformance: true,
-        refused: None,
-    }
+    let (config_origin, text) = config.map(|config| (config.origin, config.text)).unzip();
+    Entry { name, config_origin, ..Entry::new(candidate.with_config(text), cases) }
 }
 
 fn config_of(dir: &Path) -> Result<Option<Config>, SuiteError> {

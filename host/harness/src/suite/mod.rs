@@ -7,12 +7,14 @@
 //! cases/CASE/config.yaml    its own configuration, which wins (optional)
 //! ```
 
+mod case;
 mod layout;
 mod run;
 
 use std::path::PathBuf;
 
 pub use self::{
+    case::contradictions,
     layout::{Case, Entry, Sources, SuiteError, find},
     run::{CaseResult, ConformanceRun, EntryResult, Options, PolicyFacts, Progress, run},
 };

@@ -1,25 +1,20 @@
 //! Carries out what was found.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
-use mcsdns_local::cases::{self, Expected, Mode};
+use mcsdns_local::cases::Mode;
 use mcsdns_policy::{Aspect, Budget, Digest};
 use serde::Serialize;
 
-use super::{Case, Config, Entry};
+use super::{
+    Case, Config, Entry,
+    case::{blank, carry_out},
+};
 use crate::{
     conformance::{self, Conformance},
-    judge::{Bounds, judge},
-    recorder::{Made, Recorder},
     spending::{Ceiling, Spending},
     workbench::{Candidate, Loaded, Workbench},
 };
-
-/// Failed decisions of one case that are told.
-const TOLD: usize = 5;
 
 /// How to test.
 #[derive(Clone, Debug)]
@@ -32,6 +27,8 @@ pub struct Options {
     pub conformance: bool,
     /// What decisions may cost, beside what policies.yaml says.
     pub ceiling: Ceiling,
+    /// Cases whose answers are not written, see [`contradictions`](super::contradictions).
+    pub contradictions: BTreeMap<PathBuf, String>,
 }
 
 /// What has just been done.
@@ -113,6 +110,8 @@ pub struct EntryResult {
     /// Why the policy was refused, when it should not have been; or that it was not, when it should have been.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// Whether it had to be refused, which is a test of its own.
+    pub must_be_refused: bool,
     /// Its cases.
     pub cases: Vec<CaseResult>,
     /// Its runs of the conformance suite.
@@ -130,7 +129,8 @@ impl EntryResult {
         let scenarios: usize = self.conformance.iter().map(|run| run.result.scenarios.len()).sum();
         let failed: usize = self.conformance.iter().map(|run| run.result.failed()).sum();
         let cases = self.cases.iter().filter(|case| !case.passed).count();
-        (self.cases.len() + scenarios, cases + failed + usize::from(self.problem.is_some()))
+        let loaded = usize::from(self.must_be_refused || self.problem.is_some());
+        (self.cases.len() + scenarios + loaded, cases + failed + usize::from(self.problem.is_some()))
     }
 }
 
@@ -147,6 +147,7 @@ pub fn run(
         config: entry.config_origin.clone(),
         policy: None,
         problem: None,
+        must_be_refused: entry.refused.is_some(),
         cases: Vec::new(),
         conformance: Vec::new(),
         spending: Spending::default(),
@@ -154,7 +155,7 @@ pub fn run(
     };
     let ceiling = entry.ceiling.and(options.ceiling);
     let cases: Vec<&Case> = entry.cases.iter().filter(|case| case.name.contains(&options.only)).collect();
-    let mut shelf = Shelf { workbench, candidate: &entry.candidate, loaded: BTreeMap::new() };
+    let mut shelf = Shelf::new(workbench, &entry.candidate);
     let own = shelf.load(entry.candidate.config.as_deref());
     // With a configuration in every case, the policy need not do without one.
     let always_configured = entry.candidate.config.is_none() && entry.cases.iter().all(|case| case.config.is_some());
@@ -180,7 +181,7 @@ pub fn run(
     for case in cases {
         let config = case.config.as_ref().map_or(entry.candidate.config.as_deref(), |config| Some(&config.text));
         let done = match shelf.load(config) {
-            Ok(loaded) => carry_out(case, &loaded, options.mode, &ceiling),
+            Ok(loaded) => carry_out(case, &loaded, options, &ceiling),
             Err(problem) => CaseResult {
                 failures: vec![match &case.config {
                     Some(Config { origin, .. }) => format!("{origin}: {problem}"),
@@ -229,14 +230,19 @@ fn conform(
 }
 
 /// The policy with each of its configurations, loaded once.
-struct Shelf<'a> {
+pub(super) struct Shelf<'a> {
     workbench: &'a Workbench,
     candidate: &'a Candidate,
     loaded: BTreeMap<Option<String>, Result<Loaded, String>>,
 }
 
-impl Shelf<'_> {
-    fn load(&mut self, config: Option<&str>) -> Result<Loaded, String> {
+impl<'a> Shelf<'a> {
+    pub(super) fn new(workbench: &'a Workbench, candidate: &'a Candidate) -> Self {
+        Self { workbench, candidate, loaded: BTreeMap::new() }
+    }
+
+    /// The policy with this configuration, or why it is refused.
+    pub(super) fn load(&mut self, config: Option<&str>) -> Result<Loaded, String> {
         let key = config.map(str::to_owned);
         self.loaded
             .entry(key.clone())
@@ -256,68 +262,4 @@ fn facts(loaded: &Loaded, candidate: &Candidate) -> PolicyFacts {
         aspects: loaded.policy.aspects().to_vec(),
         from_the_box: loaded.borrowed(),
     }
-}
-
-fn blank(case: &Case) -> CaseResult {
-    CaseResult {
-        name: case.name.clone(),
-        path: case.path.clone(),
-        description: String::new(),
-        config: case.config.as_ref().map(|config| config.origin.clone()),
-        passed: false,
-        failures: Vec::new(),
-        updated: Vec::new(),
-        spending: Spending::default(),
-    }
-}
-
-fn carry_out(case: &Case, loaded: &Loaded, mode: Mode, ceiling: &Ceiling) -> CaseResult {
-    let mut result = blank(case);
-    let recorder = Recorder::default();
-    let reference = recorder.put(&loaded.set);
-    match cases::run(&case.path, &reference, &recorder, mode) {
-        Ok(outcome) => {
-            result.description = outcome.description;
-            result.failures = outcome.failures;
-            result.updated = outcome.updated;
-        }
-        Err(error) => result.failures.push(error.to_string()),
-    }
-    let made = recorder.take();
-    made.iter().filter_map(|made| made.result.as_ref().ok()).for_each(|decided| result.spending.add(decided));
-    result.failures.extend(failed_decisions(&made, &spoken_for(&case.path)));
-    result.failures.extend(ceiling.exceeded(&result.spending));
-    result.passed = result.failures.is_empty();
-    result
-}
-
-/// Decisions that failed or broke a guard rail. What a case expects of a record's conditions is left to the case.
-fn failed_decisions(made: &[Made], spoken_for: &BTreeSet<String>) -> Vec<String> {
-    let mut failures = BTreeSet::new();
-    for made in made {
-        let record = made.record();
-        if spoken_for.contains(&record) {
-            continue;
-        }
-        let problem = match &made.result {
-            Ok(decided) => match judge(&made.input, &decided.output, &Bounds::default()) {
-                Ok(_) => continue,
-                Err(violation) => format!("guard rails ({}): {violation}", violation.rule),
-            },
-            Err(error) => format!("{}: {} ({})", error.aspect, error.error, error.reason()),
-        };
-        failures.insert(format!("{record}: {problem}"));
-    }
-    failures.into_iter().take(TOLD).collect()
-}
-
-/// The records whose conditions a case expects.
-fn spoken_for(case: &Path) -> BTreeSet<String> {
-    let steps = std::fs::read_dir(case.join("steps")).into_iter().flatten().flatten().map(|step| step.path());
-    std::iter::once(case.to_owned())
-        .chain(steps)
-        .filter_map(|dir| std::fs::read_to_string(dir.join("expected.yaml")).ok())
-        .filter_map(|text| serde_saphyr::from_str::<Expected>(&text).ok())
-        .flat_map(|expected| expected.conditions.into_keys())
-        .collect()
 }

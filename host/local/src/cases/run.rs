@@ -1,7 +1,7 @@
 //! Carries out one case.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -16,13 +16,18 @@ use serde::de::DeserializeOwned;
 use super::format::{CaseFile, Expected, Grace, StepFile, lines};
 use crate::{
     limits::Limits,
-    problem::Problem,
+    problem::{Level, Problem},
     read::{Layered, read_text},
     world::{World, WorldError, WorldOptions},
 };
 
 /// The time at which a case begins unless it says otherwise.
 const BEGIN: &str = "2026-01-01T00:00:00Z";
+/// Of a case without an answer.
+const MISSING: &str = "there is no expected.yaml; --update writes what comes out, read it before you keep it";
+/// What to do about a manifest that is not understood.
+const EXPECTED_PROBLEMS: &str =
+    "correct the manifest, or name its words in `problems` of expected.yaml if it is meant so";
 
 /// Whether expected answers are compared or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +109,8 @@ pub struct Outcome {
     pub description: String,
     /// One text per step that did not end as expected: step, then what differs.
     pub failures: Vec<String>,
+    /// What came out of each step, as `expected.yaml` has it.
+    pub answers: Vec<String>,
     /// Expected answers that were written.
     pub updated: Vec<PathBuf>,
 }
@@ -116,7 +123,8 @@ impl Outcome {
     }
 }
 
-/// The cases below a folder, sorted: every folder that has an `expected.yaml`, a `case.yaml` or manifests.
+/// The cases below a folder, sorted: every folder that has an `expected.yaml`, a `case.yaml` or manifests. An empty one is a
+/// case that somebody began.
 ///
 /// # Errors
 /// When a folder cannot be read.
@@ -127,7 +135,11 @@ pub fn discover(dir: &Path) -> Result<Vec<PathBuf>, CaseError> {
     }
     let mut cases = Vec::new();
     for entry in folders(dir)? {
-        cases.extend(discover(&entry)?);
+        if fs::read_dir(&entry).is_ok_and(|mut within| within.next().is_none()) {
+            cases.push(entry);
+        } else {
+            cases.extend(discover(&entry)?);
+        }
     }
     Ok(cases)
 }
@@ -175,13 +187,17 @@ pub fn run_with<D: Decider + ?Sized>(
         name: dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
         description: case.description.clone(),
         failures: Vec::new(),
+        answers: Vec::new(),
         updated: Vec::new(),
     };
-    let mut walk = Walk { dir, case: &case, policies, decider, pilot, mode, restarts: false, outcome: &mut outcome };
-    walk.run()?;
+    let case = &case;
+    let walk = |mode, restarts, outcome: &mut Outcome| {
+        let told = BTreeSet::new();
+        Walk { dir, case, policies, decider, pilot, mode, restarts, told, outcome }.run()
+    };
+    walk(mode, false, &mut outcome)?;
     if outcome.passed() {
-        Walk { dir, case: &case, policies, decider, pilot, mode: Mode::Check, restarts: true, outcome: &mut outcome }
-            .run()?;
+        walk(Mode::Check, true, &mut outcome)?;
     }
     Ok(outcome)
 }
@@ -196,6 +212,8 @@ struct Walk<'a, D: ?Sized> {
     mode: Mode,
     /// Whether every step ends with a restart.
     restarts: bool,
+    /// Problems that were told; what is wrong in one step is wrong in the next.
+    told: BTreeSet<String>,
     outcome: &'a mut Outcome,
 }
 
@@ -254,20 +272,29 @@ impl<D: Decider + ?Sized> Walk<'_, D> {
         let fail = |error| CaseError::World { step: step.to_owned(), error };
         let title = if self.restarts { format!("{step}, with a restart after every step") } else { step.to_owned() };
         let file = step_dir.join("expected.yaml");
-        let asked: Expected = optional(&file)?.or(before).unwrap_or_default();
-        let mut problems = words(&world.fleet().problems);
-        problems.extend(words(&world.policy_problems()));
-        let actual = actual(&world, &problems, &asked);
-        let mut expected = asked;
-        if actual != expected {
+        let asked: Option<Expected> = optional(&file)?.or(before);
+        let missing = asked.is_none();
+        let mut expected = asked.unwrap_or_default();
+        let mut problems = world.fleet().problems.clone();
+        problems.extend(world.policy_problems());
+        let understood = self.understood(&title, &expected, &problems);
+        let actual = actual(&world, &words(&problems), &expected);
+        if !self.restarts {
+            self.outcome.answers.push(actual.to_yaml());
+        }
+        if missing || actual != expected {
             match self.mode {
+                // An answer to manifests that were not understood is none.
+                Mode::Update if !understood => {}
                 Mode::Update => {
                     write(&file, &actual)?;
                     self.outcome.updated.push(file);
                     expected = actual;
                 }
                 Mode::Check => {
-                    self.outcome.failures.push(format!("{title}:\n{}", difference(&expected, &actual)));
+                    let missing = if missing { format!(" {MISSING}") } else { String::new() };
+                    let difference = difference(&expected, &actual);
+                    self.outcome.failures.push(format!("{title}:{missing}\n{difference}"));
                 }
             }
         }
@@ -287,6 +314,24 @@ impl<D: Decider + ?Sized> Walk<'_, D> {
             }
         }
         Ok((world, expected))
+    }
+
+    /// Tells what is wrong with the manifests unless the case expects problems; whether there is nothing to tell.
+    fn understood(&mut self, title: &str, expected: &Expected, problems: &[Problem]) -> bool {
+        let mut errors = problems.iter().filter(|problem| problem.level == Level::Error).peekable();
+        if expected.problems.is_some() || errors.peek().is_none() {
+            return true;
+        }
+        let shown = |problem: &Problem| match problem.path.strip_prefix(self.dir) {
+            Ok(path) if path != Path::new("") => Problem { path: path.to_owned(), ..problem.clone() }.to_string(),
+            Ok(_) | Err(_) => problem.to_string(),
+        };
+        let new: Vec<String> = errors.map(shown).filter(|problem| self.told.insert(problem.clone())).collect();
+        if !new.is_empty() {
+            let new = new.join("\nerror: ");
+            self.outcome.failures.push(format!("{title}:\nerror: {new}\n{EXPECTED_PROBLEMS}"));
+        }
+        false
     }
 }
 

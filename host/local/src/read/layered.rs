@@ -13,6 +13,7 @@ use super::{
 use crate::{
     fleet::{Fleet, Part, read_outage},
     limits::Limits,
+    problem::Problem,
 };
 
 /// Files by their name relative to the layer they come from.
@@ -47,6 +48,10 @@ impl Layered {
         }
         if is_whole {
             self.listing = Listing { host: ClusterFiles::default(), clusters: BTreeMap::new(), ..listing };
+        } else {
+            // That a layer is no whole fleet is no problem of it.
+            let of_the_layer = |problem: &Problem| problem.path != dir && problem.path.exists();
+            self.listing.problems.extend(listing.problems.into_iter().filter(of_the_layer));
         }
     }
 

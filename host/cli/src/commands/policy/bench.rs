@@ -9,7 +9,7 @@ use mcsdns_harness::{
 };
 use serde::Serialize;
 
-use super::{bytes, candidate, config, grouped, load, micros, project::Project};
+use super::{budget, bytes, candidate, config, grouped, load, micros, project::Project};
 use crate::{
     args::Output,
     duration,
@@ -27,6 +27,9 @@ pub(crate) struct BenchArgs {
     /// Its configuration, YAML or JSON
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// What it may use instead of the usual, for example `--budget fuel=100000000`; repeatable
+    #[arg(long, value_name = "LIMIT=N")]
+    budget: Vec<String>,
     /// Numbers of clusters
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = SIZES, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     sizes: Vec<u32>,
@@ -46,6 +49,9 @@ struct Row {
     compile_micros: u64,
     load_micros: u64,
     sizes: Vec<Measured>,
+    /// Why there are no more sizes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
 }
 
 /// Measures.
@@ -62,16 +68,26 @@ pub(super) fn run(args: &BenchArgs, out: &mut Out) -> anyhow::Result<Verdict> {
     if let Some(config) = config(args.config.as_deref())? {
         own.config = Some(config);
     }
+    if let Some(budget) = budget(&args.budget)? {
+        own.budget = budget;
+    }
     let workbench = Workbench::new()?;
     let own = load(&workbench, &own)?;
     let boxed = load(&workbench, &Candidate::boxed())?;
-    let mut rows = vec![row(&own, args)?];
+    let mut rows = vec![row(&own, args)];
     if own.policy.digest() != boxed.policy.digest() {
-        rows.push(row(&boxed, args)?);
+        rows.push(row(&boxed, args));
     }
-    if out.data(args.output, &rows)? {
-        return Ok(Verdict::Good);
+    if !out.data(args.output, &rows)? {
+        print(&rows, args, out)?;
     }
+    match rows.into_iter().find_map(|row| row.problem) {
+        Some(problem) => Err(wrong(anyhow::anyhow!(problem))),
+        None => Ok(Verdict::Good),
+    }
+}
+
+fn print(rows: &[Row], args: &BenchArgs, out: &mut Out) -> anyhow::Result<()> {
     let mut table = Table::new(&["POLICY", "CLUSTERS", "MEDIAN", "P99", "START", "FUEL", "MEMORY", "NAMES", "ANSWER"]);
     for (index, size) in args.sizes.iter().enumerate() {
         for (number, row) in rows.iter().enumerate() {
@@ -94,21 +110,34 @@ pub(super) fn run(args: &BenchArgs, out: &mut Out) -> anyhow::Result<Verdict> {
         }
     }
     out.text(&table.render(out.paint, 0))?;
-    for row in &rows {
+    for row in rows {
         let text =
             format!("{}: compiled in {}, loaded in {}", row.title, micros(row.compile_micros), micros(row.load_micros));
         out.line(out.paint.style(Style::Dim, &text))?;
     }
-    Ok(Verdict::Good)
+    Ok(())
 }
 
-fn row(loaded: &Loaded, args: &BenchArgs) -> anyhow::Result<Row> {
-    let measured = args.sizes.iter().map(|clusters| measure(&loaded.set, *clusters, args.time));
-    Ok(Row {
-        title: loaded.policy.title(),
+/// Measures size by size; what fails at one would fail at the next.
+fn row(loaded: &Loaded, args: &BenchArgs) -> Row {
+    let title = loaded.policy.title();
+    let mut sizes = Vec::new();
+    let mut problem = None;
+    for clusters in &args.sizes {
+        match measure(&loaded.set, *clusters, args.time) {
+            Ok(measured) => sizes.push(measured),
+            Err(error) => {
+                problem = Some(format!("{title}: about {clusters} clusters there is no decision: {error}"));
+                break;
+            }
+        }
+    }
+    Row {
+        title,
         digest: loaded.policy.digest().to_string(),
         compile_micros: loaded.policy.compile_micros(),
         load_micros: loaded.policy.load_micros(),
-        sizes: measured.collect::<Result<_, _>>().map_err(wrong)?,
-    })
+        sizes,
+        problem,
+    }
 }

@@ -15,6 +15,7 @@ use std::path::Path;
 
 use clap::Subcommand;
 use mcsdns_harness::workbench::{Candidate, Loaded, Workbench};
+use mcsdns_policy::Budget;
 
 use crate::{
     args::Colour,
@@ -77,6 +78,26 @@ fn config(path: Option<&Path>) -> anyhow::Result<Option<String>> {
         std::fs::read_to_string(path).map_err(|error| wrong(anyhow::anyhow!("{}: {error}", path.display())))
     })
     .transpose()
+}
+
+/// Reads `LIMIT=N`, as in the key `budget` of the ConfigMap.
+fn budget(limits: &[String]) -> anyhow::Result<Option<Budget>> {
+    if limits.is_empty() {
+        return Ok(None);
+    }
+    let mut fields = serde_json::Map::new();
+    for limit in limits {
+        let parsed = limit.split_once('=').and_then(|(name, number)| {
+            let number: u64 = number.trim().replace('_', "").parse().ok()?;
+            Some((name.trim().to_owned(), number))
+        });
+        let Some((name, number)) = parsed else {
+            return Err(wrong(anyhow::anyhow!("--budget {limit}: is not LIMIT=N, for example fuel=100000000")));
+        };
+        fields.insert(name, number.into());
+    }
+    let budget = serde_json::from_value(fields.into()).map_err(|error| wrong(anyhow::anyhow!("--budget: {error}")))?;
+    Ok(Some(budget))
 }
 
 /// Loads a policy; a refusal is an error of the call.

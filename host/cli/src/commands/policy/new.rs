@@ -23,6 +23,9 @@ const TAG: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 const RESERVED: [&str; 12] =
     ["alloc", "build", "core", "crate", "deps", "proc-macro", "self", "std", "super", "test", "type", "examples"];
 
+/// Crates that every policy depends on.
+const DEPENDENCIES: [&str; 2] = ["mcsdns-policy-sdk", "serde"];
+
 /// Language of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Language {
@@ -59,6 +62,9 @@ fn name(text: &str) -> Result<String, String> {
     }
     if RESERVED.contains(&text) {
         return Err(format!("`{text}` is a name that Rust keeps for itself"));
+    }
+    if DEPENDENCIES.contains(&text) {
+        return Err(format!("`{text}` is the name of a crate that the policy would use; choose another"));
     }
     Ok(text.to_owned())
 }
@@ -138,7 +144,9 @@ mod tests {
     #[test]
     fn names_are_those_of_crates() {
         assert_eq!(name("short-names"), Ok("short-names".to_owned()));
-        for bad in ["", "Short", "-a", "a-", "a--b", "1a", "a_b", "a/b", "..", "test", "ä"] {
+        for bad in
+            ["", "Short", "-a", "a-", "a--b", "1a", "a_b", "a/b", "..", "test", "serde", "mcsdns-policy-sdk", "ä"]
+        {
             assert!(name(bad).is_err(), "{bad}");
         }
     }

@@ -1,18 +1,24 @@
 //! `mcsdns policy pack`.
 
-use std::path::PathBuf;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use mcsdns_harness::{
-    suite::{self, Sources},
-    workbench::{Candidate, Workbench},
+    spending::Ceiling,
+    suite::{self, Config, Sources},
+    workbench::{Candidate, Loaded, Workbench},
 };
-use mcsdns_local::cases::{self, Mode};
-use mcsdns_policy::Budget;
-use mcsdns_rollout::package::{Case, Encoding, Package};
+use mcsdns_local::cases::{Mode, PackedCases};
+use mcsdns_rollout::{
+    CaseCheck as _,
+    package::{Case, Encoding, Package},
+};
 
-use super::{bytes_of, candidate, config};
+use super::{budget, bytes_of, candidate, config};
 use crate::{
     args::Output,
     exit::{Verdict, wrong},
@@ -42,12 +48,12 @@ pub(crate) struct PackArgs {
     #[arg(long, value_name = "NAME")]
     name: String,
     /// Namespace of the ConfigMap: that of the controller
-    #[arg(long, value_name = "NAME", default_value = mcsdns_controller::options::NAMESPACE, env = "MCSDNS_NAMESPACE")]
+    #[arg(long, value_name = "NAME", default_value = mcsdns_controller::options::NAMESPACE, env = "MCSDNS_NAMESPACE", value_parser = namespace)]
     namespace: String,
     /// Its configuration, YAML or JSON
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A folder of cases that a controller carries out before the policy may decide
+    /// A folder of cases that a controller carries out before the policy may decide [default: those of a packed policy]
     #[arg(long, value_name = "DIR")]
     cases: Option<PathBuf>,
     /// How the component is stored
@@ -70,13 +76,15 @@ pub(super) fn run(args: &PackArgs, out: &mut Out) -> anyhow::Result<Verdict> {
     if let Some(config) = config(args.config.as_deref())? {
         candidate.config = Some(config);
     }
-    let budget = budget(&args.budget)?;
+    let packed = candidate.package.clone();
+    let budget = budget(&args.budget)?.or_else(|| packed.as_ref()?.budget);
     candidate.budget = budget.unwrap_or(candidate.budget);
     let workbench = Workbench::new()?;
     let loaded = super::load(&workbench, &candidate)?;
-    let cases = match &args.cases {
-        Some(dir) => packed_cases(dir, &candidate, &workbench)?,
-        None => Vec::new(),
+    let cases = match (&args.cases, &packed) {
+        (Some(dir), _) => packed_cases(dir, &candidate, &workbench)?,
+        (None, Some(packed)) => repacked_cases(&packed.cases, &loaded)?,
+        (None, None) => Vec::new(),
     };
     let package = Package {
         encoding: match args.compress {
@@ -111,54 +119,108 @@ pub(super) fn run(args: &PackArgs, out: &mut Out) -> anyhow::Result<Verdict> {
     Ok(Verdict::Good)
 }
 
-/// Reads `LIMIT=N`, as in the key `budget` of the ConfigMap.
-fn budget(limits: &[String]) -> anyhow::Result<Option<Budget>> {
-    if limits.is_empty() {
-        return Ok(None);
-    }
-    let mut fields = serde_json::Map::new();
-    for limit in limits {
-        let parsed = limit.split_once('=').and_then(|(name, number)| {
-            let number: u64 = number.trim().replace('_', "").parse().ok()?;
-            Some((name.trim().to_owned(), number))
-        });
-        let Some((name, number)) = parsed else {
-            return Err(wrong(anyhow::anyhow!("--budget {limit}: is not LIMIT=N, for example fuel=100000000")));
+/// The cases of a folder that are for this configuration, each carried out: one that fails would keep the policy out of every
+/// cluster.
+fn packed_cases(dir: &Path, candidate: &Candidate, workbench: &Workbench) -> anyhow::Result<Vec<Case>> {
+    let config = candidate.config.clone().map(|text| Config { origin: "--config".to_owned(), text });
+    let sources = Sources { candidate: candidate.clone(), config, config_wins: false };
+    let entries = suite::find(dir, &sources).map_err(wrong)?;
+    let mut fitting: BTreeMap<PathBuf, suite::Case> = BTreeMap::new();
+    let mut left_out: BTreeMap<PathBuf, String> = BTreeMap::new();
+    for entry in entries.iter().filter(|entry| entry.refused.is_none()) {
+        let elsewhere = if entry.candidate.bytes != candidate.bytes {
+            Some(format!("is for another policy ({})", entry.candidate.origin))
+        } else if !same(entry.candidate.config.as_deref(), candidate.config.as_deref()) {
+            let from = entry.config_origin.as_deref().unwrap_or("none");
+            Some(format!("is for another configuration ({from}), and a ConfigMap has one for all"))
+        } else {
+            None
         };
-        fields.insert(name, number.into());
+        for case in &entry.cases {
+            let own = "has a configuration of its own, and a ConfigMap has one for all";
+            match elsewhere.clone().or_else(|| case.config.as_ref().map(|_| own.to_owned())) {
+                Some(because) => left_out.insert(case.path.clone(), because).is_some(),
+                None => fitting.insert(case.path.clone(), case.clone()).is_some(),
+            };
+        }
     }
-    let budget = serde_json::from_value(fields.into()).map_err(|error| wrong(anyhow::anyhow!("--budget: {error}")))?;
-    Ok(Some(budget))
-}
-
-/// The cases of a folder, each carried out: one that fails would keep the policy out of every cluster.
-fn packed_cases(dir: &std::path::Path, candidate: &Candidate, workbench: &Workbench) -> anyhow::Result<Vec<Case>> {
-    let sources = Sources { candidate: candidate.clone(), config: None, config_wins: false };
-    let mut packed = Vec::new();
-    let found = cases::discover(dir).map_err(wrong)?;
-    if found.is_empty() {
+    if fitting.is_empty() && left_out.is_empty() {
         return Err(wrong(anyhow::anyhow!("{}: there are no cases", dir.display())));
     }
-    for path in found {
-        if path.join("config.yaml").exists() || path.join("config.json").exists() {
-            let path = path.display();
-            eprintln!("left out: {path} has a configuration of its own, and a ConfigMap has one for all");
-            continue;
-        }
-        let entry = suite::find(&path, &sources).map_err(wrong)?;
-        let options =
-            suite::Options { mode: Mode::Check, only: String::new(), conformance: false, ceiling: Default::default() };
-        for entry in entry {
-            let entry = suite::Entry { candidate: candidate.clone(), ..entry };
-            let result = suite::run(workbench, &entry, &options, &mut |_| {});
-            if let Some(failure) = result.cases.iter().flat_map(|case| &case.failures).next() {
-                return Err(wrong(anyhow::anyhow!(
-                    "{}: fails, so a controller would refuse the policy:\n{failure}",
-                    path.display()
-                )));
-            }
-        }
-        packed.push(Case::read(&path).with_context(|| path.display().to_string()).map_err(wrong)?);
+    for (path, because) in left_out.iter().filter(|(path, _)| !fitting.contains_key(*path)) {
+        eprintln!("left out: {} {because}", path.display());
     }
-    Ok(packed)
+    if fitting.is_empty() {
+        eprintln!("note: no case is left; --config FILE gives the configuration that they are for");
+    }
+    let cases: Vec<suite::Case> = fitting.into_values().collect();
+    let paths: Vec<PathBuf> = cases.iter().map(|case| case.path.clone()).collect();
+    let options = suite::Options {
+        mode: Mode::Check,
+        only: String::new(),
+        conformance: false,
+        ceiling: Ceiling::default(),
+        contradictions: BTreeMap::new(),
+    };
+    let entry = suite::Entry::new(candidate.clone(), cases);
+    let result = suite::run(workbench, &entry, &options, &mut |_| {});
+    if let Some(failed) = result.cases.iter().find(|case| !case.passed) {
+        return Err(wrong(anyhow::anyhow!(
+            "{}: fails, so a controller would refuse the policy:\n{}",
+            failed.path.display(),
+            failed.failures.join("\n")
+        )));
+    }
+    paths.iter().map(|path| Case::read(path).with_context(|| path.display().to_string()).map_err(wrong)).collect()
+}
+
+/// Whether two configurations say the same; none says the same as an empty one.
+fn same(one: Option<&str>, other: Option<&str>) -> bool {
+    let read = |text: Option<&str>| match serde_saphyr::from_str(text.unwrap_or("{}")) {
+        Ok(serde_json::Value::Null) => Some(serde_json::Value::Object(serde_json::Map::new())),
+        Ok(value) => Some(value),
+        Err(_) => None,
+    };
+    one == other || read(one).zip(read(other)).is_some_and(|(one, other)| one == other)
+}
+
+/// The cases that were packed with a policy before, carried out again: with another configuration they may fail.
+fn repacked_cases(cases: &[Case], loaded: &Loaded) -> anyhow::Result<Vec<Case>> {
+    PackedCases.check(cases, &loaded.set).map_err(|failure| {
+        wrong(anyhow::anyhow!(
+            "the packed case {} fails, so a controller would refuse the policy; --cases DIR gives others:\n{}",
+            failure.case,
+            failure.problem
+        ))
+    })?;
+    Ok(cases.to_vec())
+}
+
+/// A namespace is one label (RFC 1123).
+fn namespace(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if mcsdns_core::name::check_label(text).is_err() || !text.chars().all(plain) {
+        return Err(format!("`{text}` cannot be the name of a namespace: at most 63 of a-z, 0-9 and inner hyphens"));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configurations_are_compared_by_what_they_say() {
+        assert!(same(None, None) && same(None, Some("{}")) && same(Some("# nothing\n"), None));
+        assert!(same(Some("{\"a\":[1]}"), Some("a:\n  - 1\n")));
+        assert!(!same(Some("a: 1"), Some("a: 2")) && !same(None, Some("a: 1")) && !same(Some("a: ["), Some("a: 1")));
+    }
+
+    #[test]
+    fn namespaces_are_labels() {
+        assert_eq!(namespace("federation-system"), Ok("federation-system".to_owned()));
+        for bad in ["", "Bad NS", "a.b", "-a", "a_b", "*", &"a".repeat(64)] {
+            assert!(namespace(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -133,7 +133,10 @@ impl Project {
             build = build.locked();
         }
         // What does not compile is the author's to correct, like any other wrong input.
-        let bytes = toolchain.build(&build).map_err(wrong)?;
+        let bytes = toolchain.build(&build).map_err(|error| match unreachable_sdk(&error.to_string(), &self.dir) {
+            Some(hint) => wrong(anyhow::anyhow!("{error}\n{hint}")),
+            None => wrong(error),
+        })?;
         let file = to.map_or_else(|| self.component(), Path::to_owned);
         if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -143,6 +146,31 @@ impl Project {
     }
 }
 
+/// What to do when cargo could not fetch the SDK.
+fn unreachable_sdk(said: &str, dir: &Path) -> Option<String> {
+    said.contains("failed to load source for dependency `mcsdns-policy-sdk`").then(|| {
+        format!(
+            "the SDK cannot be fetched: without a network, write mcsdns-policy-sdk = {{ path = \"CLONE/plugins/sdk\" }} into {}, \
+             as `mcsdns policy new --sdk PATH` does",
+            dir.join("Cargo.toml").display()
+        )
+    })
+}
+
 fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_sdk_that_cannot_be_fetched_may_be_a_folder() {
+        let said = "error: failed to get `mcsdns-policy-sdk` as a dependency of package `x v0.1.0`\n\nCaused by:\n  \
+                    failed to load source for dependency `mcsdns-policy-sdk`\n\nCaused by:\n  failed to clone into: /x";
+        let hint = unreachable_sdk(said, Path::new("x")).unwrap();
+        assert!(hint.contains("--sdk PATH") && hint.contains("x/Cargo.toml"), "{hint}");
+        assert_eq!(unreachable_sdk("error: expected one of `;`", Path::new("x")), None);
+    }
 }

@@ -1,6 +1,9 @@
 //! `mcsdns policy test`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -8,13 +11,13 @@ use mcsdns_harness::{
     conformance::{ScenarioResult, Verdict as Ending},
     junit,
     spending::{Ceiling, Spending, shares},
-    suite::{self, CaseResult, Config, ConformanceRun, EntryResult, Options, Progress, Sources},
+    suite::{self, CaseResult, Config, ConformanceRun, Entry, EntryResult, Options, Progress, Sources},
     workbench::{Candidate, Workbench},
 };
 use mcsdns_local::cases::Mode;
 use serde::Serialize;
 
-use super::{bytes, bytes_of, candidate, config, grouped, micros, project::Project};
+use super::{budget, bytes, bytes_of, candidate, config, grouped, micros, project::Project};
 use crate::{
     args::Output,
     exit::{Verdict, wrong},
@@ -27,7 +30,7 @@ use crate::{
 /// described in docs/policies.md.
 #[derive(Args, Debug)]
 pub(crate) struct TestArgs {
-    /// A project (its cases are in DIR/cases), or a folder of cases
+    /// A project (its cases are in DIR/cases), a folder of cases, or one case; the project is that around it
     #[arg(value_name = "DIR", default_value = ".")]
     dir: PathBuf,
     /// The policy: a component, a ConfigMap manifest with one, or `box` for the policy in the box [default: the project,
@@ -37,6 +40,9 @@ pub(crate) struct TestArgs {
     /// Its configuration, YAML or JSON; without it, config.yaml beside the cases or in the project
     #[arg(long, alias = "policy-config", value_name = "FILE", help_heading = "Policy")]
     config: Option<PathBuf>,
+    /// What it may use instead of the usual, for example `--budget fuel=100000000`; repeatable
+    #[arg(long, value_name = "LIMIT=N", help_heading = "Policy")]
+    budget: Vec<String>,
     /// Test the component that was built last
     #[arg(long, conflicts_with = "policy", help_heading = "Policy")]
     no_build: bool,
@@ -79,10 +85,12 @@ struct Report {
 
 /// Tests.
 pub(super) fn run(args: &TestArgs, out: &mut Out) -> anyhow::Result<Verdict> {
-    let (cases, sources) = subject(args)?;
-    let entries = suite::find(&cases, &sources).map_err(wrong)?;
+    let (place, sources) = subject(args)?;
+    let entries = place.narrow(suite::find(&place.cases, &sources).map_err(wrong)?);
+    let workbench = Workbench::new()?;
+    let mode = if args.update { Mode::Update } else { Mode::from_env() };
     let options = Options {
-        mode: if args.update { Mode::Update } else { Mode::from_env() },
+        mode,
         only: args.only.clone(),
         conformance: !args.no_conformance,
         ceiling: Ceiling {
@@ -90,8 +98,11 @@ pub(super) fn run(args: &TestArgs, out: &mut Out) -> anyhow::Result<Verdict> {
             max_memory_bytes: args.max_memory,
             max_answer_bytes: args.max_answer,
         },
+        contradictions: match mode {
+            Mode::Update => suite::contradictions(&workbench, &entries, &args.only),
+            Mode::Check => BTreeMap::new(),
+        },
     };
-    let workbench = Workbench::new()?;
     let mut results = Vec::new();
     let mut trouble = None;
     for entry in &entries {
@@ -116,49 +127,102 @@ pub(super) fn run(args: &TestArgs, out: &mut Out) -> anyhow::Result<Verdict> {
     if let Some(path) = &args.junit {
         std::fs::write(path, junit::report(&suites(&results))).with_context(|| path.display().to_string())?;
     }
+    // Under --only, a refusal is not what was asked for.
+    let nothing = failed == 0
+        && match args.only.is_empty() {
+            true => tests == 0,
+            false => results.iter().all(|result| result.cases.is_empty() && result.conformance.is_empty()),
+        };
     let report = Report { tests, failed, updated, policies: results };
     if !out.data(args.output, &report)? {
         let written = if updated > 0 { format!(", {updated} expected answers written") } else { String::new() };
         let style = if failed > 0 { Style::Bad } else { Style::Good };
         out.line(out.paint.style(style, &format!("{tests} tests, {failed} failed{written}")))?;
     }
-    if tests == 0 && failed == 0 {
+    if nothing {
         let what = if args.only.is_empty() { String::new() } else { format!(" whose name contains `{}`", args.only) };
-        return Err(wrong(anyhow::anyhow!("{}: there are no cases{what}", cases.display())));
+        return Err(wrong(anyhow::anyhow!("{}: there are no cases{what}", place.cases.display())));
     }
     Ok(Verdict::good_if(failed == 0))
 }
 
-/// What is to be tested: the folder of cases, and the policy for them.
-fn subject(args: &TestArgs) -> anyhow::Result<(PathBuf, Sources)> {
+/// What is to be tested: the cases, and the policy for them.
+fn subject(args: &TestArgs) -> anyhow::Result<(Place, Sources)> {
     if !args.dir.is_dir() {
         return Err(wrong(anyhow::anyhow!("{}: there is no such folder", args.dir.display())));
     }
-    // The folder of cases of a project stands for the project.
-    let (home, cases) = match project_of_cases(&args.dir) {
-        Some(home) => (home, args.dir.clone()),
-        None if args.dir.join("Cargo.toml").is_file() || is_cases(&args.dir.join("cases")) => {
-            (args.dir.clone(), args.dir.join("cases"))
-        }
-        None => (args.dir.clone(), args.dir.clone()),
-    };
-    let candidate = match &args.policy {
+    let place = Place::find(&args.dir)?;
+    let mut candidate = match &args.policy {
         Some(path) => candidate(path)?,
-        None => match Project::find(&home)? {
+        None => match Project::find(&place.home)? {
             Some(project) if args.no_build => built(&project)?,
             Some(project) => Candidate::read(&project.build(None, false)?)?,
-            None => lying_about(&home)?,
+            None => lying_about(&place.home)?,
         },
     };
+    if let Some(budget) = budget(&args.budget)? {
+        candidate.budget = budget;
+    }
     let given = config(args.config.as_deref())?.zip(args.config.as_ref());
     let config = match given {
         Some((text, path)) => Some(Config { origin: path.display().to_string(), text }),
         None => match &candidate.config {
             Some(text) => Some(Config { origin: candidate.origin.clone(), text: text.clone() }),
-            None => project_config(&home)?,
+            None => project_config(&place.home)?,
         },
     };
-    Ok((cases, Sources { candidate, config, config_wins: args.config.is_some() }))
+    Ok((place, Sources { candidate, config, config_wins: args.config.is_some() }))
+}
+
+/// Where that is.
+struct Place {
+    /// The project, or the folder itself.
+    home: PathBuf,
+    /// The folder of cases.
+    cases: PathBuf,
+    /// The folder within the cases of a project that was named: only these cases.
+    within: Option<PathBuf>,
+}
+
+impl Place {
+    fn find(dir: &Path) -> anyhow::Result<Self> {
+        let of = |home: &Path, cases: PathBuf| Ok(Self { home: home.to_owned(), cases, within: None });
+        // The folder of cases of a project stands for the project.
+        if let Some(home) = project_of_cases(dir) {
+            return of(&home, dir.to_owned());
+        }
+        if dir.join("Cargo.toml").is_file() || is_cases(&dir.join("cases")) {
+            return of(dir, dir.join("cases"));
+        }
+        let full = dir.canonicalize().with_context(|| dir.display().to_string())?;
+        let project = full.ancestors().skip(1).find(|above| is_project(above));
+        let Some(home) = project.filter(|_| components(dir).is_ok_and(|found| found.is_empty())) else {
+            return of(dir, dir.to_owned());
+        };
+        let cases = home.join("cases");
+        if full.starts_with(&cases) {
+            return Ok(Self { home: home.to_owned(), cases, within: Some(full) });
+        }
+        let has_cases = !mcsdns_local::cases::discover(dir).map_err(wrong)?.is_empty();
+        of(home, if has_cases { dir.to_owned() } else { cases })
+    }
+
+    /// The tests that are about the folder that was named.
+    fn narrow(&self, mut entries: Vec<Entry>) -> Vec<Entry> {
+        let Some(within) = &self.within else { return entries };
+        for entry in &mut entries {
+            entry.cases.retain(|case| case.path.starts_with(within) || within.starts_with(&case.path));
+        }
+        entries.retain(|entry| !entry.cases.is_empty());
+        entries
+    }
+}
+
+/// Whether a folder is the project of a policy.
+fn is_project(dir: &Path) -> bool {
+    let manifest = std::fs::read_to_string(dir.join("Cargo.toml")).unwrap_or_default();
+    manifest.contains("cdylib")
+        && ["[package.metadata.mcsdns]", "mcsdns-policy-sdk"].iter().any(|sign| manifest.contains(sign))
 }
 
 /// The project whose folder of cases this is.
@@ -185,14 +249,7 @@ fn built(project: &Project) -> anyhow::Result<Candidate> {
 
 /// The component in a folder that is no project, or the policy in the box.
 fn lying_about(dir: &Path) -> anyhow::Result<Candidate> {
-    let entries = std::fs::read_dir(dir).with_context(|| dir.display().to_string())?;
-    let mut found: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "wasm"))
-        .collect();
-    found.sort();
-    match found.as_slice() {
+    match components(dir)?.as_slice() {
         [] => Ok(Candidate::boxed()),
         [one] => candidate(one),
         [one, two, ..] => Err(wrong(anyhow::anyhow!(
@@ -201,6 +258,18 @@ fn lying_about(dir: &Path) -> anyhow::Result<Candidate> {
             two.display()
         ))),
     }
+}
+
+/// The components in a folder, sorted.
+fn components(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(dir).with_context(|| dir.display().to_string())?;
+    let mut found: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "wasm"))
+        .collect();
+    found.sort();
+    Ok(found)
 }
 
 fn project_config(dir: &Path) -> anyhow::Result<Option<Config>> {
@@ -279,8 +348,14 @@ fn print_conformance(run: &ConformanceRun, verbose: bool, out: &mut Out) -> anyh
         0 => String::new(),
         refused => format!(", {refused} refused by the policy"),
     };
+    let hidden = scenarios.iter().filter(|scenario| !verbose && scenario.verdict != Ending::Failed);
+    let notes = match hidden.map(|scenario| scenario.notes.len()).sum() {
+        0 => String::new(),
+        1 => ", 1 note (-v shows it)".to_owned(),
+        notes => format!(", {notes} notes (-v shows them)"),
+    };
     let text = format!(
-        "conformance{}: {} of {} scenarios passed{refused}",
+        "conformance{}: {} of {} scenarios passed{refused}{notes}",
         plain(&config),
         count(Ending::Passed),
         scenarios.len()
@@ -359,11 +434,14 @@ fn suites(results: &[EntryResult]) -> Vec<junit::Suite> {
                 notes: Vec::new(),
             })
             .collect();
-        cases.extend(result.problem.iter().map(|problem| junit::Case {
-            name: "load".to_owned(),
-            failures: vec![problem.clone()],
-            ..junit::Case::default()
-        }));
+        if result.must_be_refused || result.problem.is_some() {
+            let name = if result.must_be_refused { "refused" } else { "load" }.to_owned();
+            cases.push(junit::Case {
+                name,
+                failures: result.problem.clone().into_iter().collect(),
+                ..Default::default()
+            });
+        }
         suites.push(junit::Suite { name: result.name.clone(), cases });
         for run in &result.conformance {
             let config = run.config.as_ref().map_or_else(String::new, |config| format!(" ({config})"));

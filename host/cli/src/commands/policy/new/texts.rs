@@ -51,14 +51,17 @@ impl<'a> Texts<'a> {
         self.aspects.iter().map(|aspect| aspect.as_str()).collect::<Vec<_>>().join(", ")
     }
 
-    /// The name of the type: `short-names` is `ShortNames`.
+    /// The name of the type: `short-names` is `ShortNamesPolicy`. The ending keeps it apart from the names of the SDK, of
+    /// which `Policy` by itself is the only one that has it.
     fn type_name(&self) -> String {
-        self.name
-            .split('-')
-            .map(|word| {
-                word.chars().take(1).map(|c| c.to_ascii_uppercase()).chain(word.chars().skip(1)).collect::<String>()
-            })
-            .collect()
+        let words = self.name.split('-').map(|word| {
+            word.chars().take(1).map(|c| c.to_ascii_uppercase()).chain(word.chars().skip(1)).collect::<String>()
+        });
+        let mut name: String = words.collect();
+        if name == "Policy" || !name.ends_with("Policy") {
+            name.push_str("Policy");
+        }
+        name
     }
 
     fn manifest(&self) -> String {
@@ -259,5 +262,32 @@ A policy for mcsdns ({list}). What it does not decide is decided by the policy i
             .replace("@NEEDS@", &needs)
             .replace("@DRAINING@", draining)
             .replace("@EXPORT@", &export.join(" + "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_type_has_a_name_that_the_sdk_does_not_have() {
+        let sdk = include_str!("../../../../../../plugins/sdk/src/lib.rs");
+        let words = sdk.split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_owned);
+        let known: BTreeSet<String> = words.filter(|word| word.starts_with(|c: char| c.is_ascii_uppercase())).collect();
+        assert!(known.contains("Naming") && known.contains("Policy") && known.contains("WeightedSet"), "{known:?}");
+        let kebab = |word: &str| {
+            let parts = word.chars().map(|c| if c.is_ascii_uppercase() { format!("-{c}") } else { c.to_string() });
+            parts.collect::<String>().to_lowercase().trim_start_matches('-').to_owned()
+        };
+        let others = ["Config", "Component", "Option", "Self"].map(str::to_owned);
+        for word in known.iter().chain(&others) {
+            let name = kebab(word);
+            let made = Texts::new(&name, &[Aspect::Naming], "").type_name();
+            assert!(!known.contains(&made) && !others.contains(&made), "{name} makes {made}");
+        }
+        assert_eq!(Texts::new("my-policy", &[], "").type_name(), "MyPolicy");
+        assert_eq!(Texts::new("short-names", &[], "").type_name(), "ShortNamesPolicy");
     }
 }
