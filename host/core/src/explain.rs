@@ -93,11 +93,15 @@ pub struct ExplainedName {
 #[must_use]
 pub fn advice(record: &ObjectKey, status: &RecordStatus) -> Vec<String> {
     let mut advice: Vec<String> = Vec::new();
+    // Conditions that are wrong for one reason have one remedy.
+    let mut given: Vec<&str> = Vec::new();
     for condition in &status.conditions {
         let bad = if &*condition.kind == "Degraded" { ConditionStatus::True } else { ConditionStatus::False };
         if condition.status == bad {
-            advice.push(match remedy(&condition.reason) {
-                Some(remedy) => format!("{}: {remedy}", condition.message),
+            let remedy = remedy(&condition.reason).filter(|remedy| !given.contains(remedy));
+            given.extend(remedy);
+            advice.push(match remedy {
+                Some(remedy) => format!("{}; {remedy}", condition.message),
                 None => condition.message.to_string(),
             });
         }
@@ -109,7 +113,11 @@ pub fn advice(record: &ObjectKey, status: &RecordStatus) -> Vec<String> {
     for cluster in &*status.dns {
         let look = match cluster.state {
             Some(ClusterState::Unreachable) => {
-                "look at the conditions of its MemberCluster: kubectl describe memberclusters -A".to_owned()
+                advice.push(format!(
+                    "look at the conditions of MemberCluster {} in the host cluster: kubectl describe memberclusters -A",
+                    cluster.cluster
+                ));
+                continue;
             }
             Some(ClusterState::NoReadyEndpoints) => format!(
                 "see why no pod is ready: kubectl get endpointslices -n {namespace} -l kubernetes.io/service-name={name}"
@@ -128,10 +136,7 @@ pub fn advice(record: &ObjectKey, status: &RecordStatus) -> Vec<String> {
 fn remedy(reason: &str) -> Option<&'static str> {
     Some(match reason {
         "WriteFailed" => "the message is the API server's; deploy/ has the rights that the controller needs",
-        "PolicyFailed" | "PolicyViolation" => {
-            "what is published stays; correct the policy, or take it out of the Domain's policies"
-        }
-        "NameConflict" => "give one of the two records another spec.externalName or spec.dnsPrefix, or delete it",
+        "PolicyFailed" | "PolicyViolation" => "correct the policy, or take it out of the Domain's policies",
         "NameTooLong" | "LabelTooLongForFallback" => "shorten the name of the Service, its namespace or the Domain",
         "HostNameUnresolved" => "see whether the host name resolves where the controller runs",
         _ => return None,
